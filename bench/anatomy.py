@@ -1,0 +1,117 @@
+"""Find and replace the parts of a pretrained transformer, whatever its family.
+
+Families differ in names, not in structure: a list of blocks, each with projections into attention,
+one projection out of it and one out of the feed-forward layer. The helpers below find these parts
+by structure where they can and by the few names in use where they must. To replace one, use
+``backbone.set_submodule(name, new)``.
+
+A backbone comes without pooler: it is trained on another task, no method here uses it, and it
+would be counted. The loader sets ``backbone.pooler = None``, and so does ``skeleton``.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import nn
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel
+
+Role: TypeAlias = Literal["query", "key", "value"]
+
+_NAMES: dict[Role, frozenset[str]] = {
+    "query": frozenset({"query", "q_proj", "q_lin", "query_proj", "q", "wq", "q_head"}),
+    "key": frozenset({"key", "k_proj", "k_lin", "key_proj", "k", "wk", "k_head"}),
+    "value": frozenset({"value", "v_proj", "v_lin", "value_proj", "v", "wv", "v_head"}),
+}
+_FUSED = frozenset({"Wqkv", "qkv_proj", "c_attn", "query_key_value", "qkv", "in_proj"})
+
+_skeletons: dict[str, PreTrainedModel] = {}
+
+
+def freeze(module: nn.Module) -> None:
+    """Takes every parameter of ``module`` out of training."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+
+
+def width(config: PretrainedConfig) -> int:
+    """Features of a hidden state."""
+    return int(config.hidden_size)
+
+
+def blocks(backbone: PreTrainedModel) -> dict[str, nn.Module]:
+    """The transformer blocks by dotted name, first layer first.
+
+    They are the list of ``num_hidden_layers`` modules that hold attention. A family that shares
+    one block among its layers has a shorter list; its outermost one with attention is taken.
+
+    Returns:
+        Empty if there is no list of modules with attention.
+    """
+    lists = [
+        (name, module)
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) and _holds_attention(module[0])
+    ]
+    whole = [entry for entry in lists if len(entry[1]) == backbone.config.num_hidden_layers]
+    for name, module in whole or lists:
+        return {f"{name}.{index}": block for index, block in enumerate(module)}
+    return {}
+
+
+def linears(block: nn.Module) -> dict[str, nn.Linear]:
+    """Every linear layer of a block by dotted name, in the order of registration."""
+    return {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+
+
+def projections(block: nn.Module, *roles: Role) -> list[str]:
+    """Names of the block's linear layers that make queries, keys or values.
+
+    A layer that makes all three at once plays every role and is named once.
+    """
+    wanted = frozenset().union(_FUSED, *(_NAMES[role] for role in roles))
+    return [name for name in linears(block) if name.rpartition(".")[2] in wanted]
+
+
+def attention_output(block: nn.Module, width: int) -> str | None:
+    """Name of the linear layer that leads out of attention: the last one there of ``width``."""
+    return _last(block, width, in_attention=True)
+
+
+def feed_forward_output(block: nn.Module, width: int) -> str | None:
+    """Name of the block's last linear layer of ``width`` features outside attention."""
+    return _last(block, width, in_attention=False)
+
+
+def skeleton(config: PretrainedConfig) -> PreTrainedModel:
+    """The backbone's structure without weights, for questions that need none.
+
+    Args:
+        config: of the pretrained model; stays as it is.
+
+    Returns:
+        A copy of its own on torch's meta device, in float32 and without pooler.
+    """
+    key = config.to_json_string(use_diff=False)
+    if key not in _skeletons:
+        build: Any = AutoModel.from_config
+        with torch.device("meta"):
+            backbone = build(copy.deepcopy(config), dtype=torch.float32)
+        backbone.pooler = None
+        _skeletons[key] = backbone.eval()
+    return copy.deepcopy(_skeletons[key])
+
+
+def _last(block: nn.Module, width: int, *, in_attention: bool) -> str | None:
+    found = [
+        name
+        for name, linear in linears(block).items()
+        if linear.out_features == width and ("att" in name.lower()) == in_attention
+    ]
+    return found[-1] if found else None
+
+
+def _holds_attention(module: nn.Module) -> bool:
+    return any("att" in name.lower() for name, _ in module.named_modules())

@@ -1,0 +1,196 @@
+"""An arm of a study: one strategy, the knobs the study fixes, and the knobs it searches."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from bench.errors import PareTuneError, StudyError
+from bench.space import LEARNING_RATE, Choice, Dimension, Integer, Space, Uniform, Value
+from bench.strategy import Strategy
+
+RANGE_KEYS = frozenset({"low", "high", "log", "choices"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """See the module.
+
+    Attributes:
+        name: how reports call it; the strategy's name unless a study has several arms of one.
+        strategy: the strategy's class.
+        fixed: value per knob that is not searched and not the strategy's default.
+        space: what is searched.
+    """
+
+    name: str
+    strategy: type[Strategy]
+    fixed: Mapping[str, Value]
+    space: Space
+
+    def build(self, values: Mapping[str, Value]) -> tuple[Strategy, float]:
+        """The strategy instance and the learning rate of a drawn configuration."""
+        knobs: dict[str, Any] = {**self.fixed, **values}
+        learning_rate = float(knobs.pop(LEARNING_RATE))
+        return self.strategy(**knobs), learning_rate
+
+    def complete(self, start: Mapping[str, Value]) -> dict[str, Value]:
+        """A start with a value for every searched knob.
+
+        Those it does not name take the strategy's default, or the range's first value where the
+        default lies outside.
+        """
+        wanted = {**self.strategy().knobs, **start}
+        values: dict[str, Value] = {}
+        for name, dimension in sorted(self.space.knobs.items()):
+            value = wanted.get(name, dimension.ends[0])
+            values[name] = value if dimension.holds(value) else dimension.ends[0]
+        return values
+
+
+def make_arm(
+    name: str, strategy: type[Strategy], space: Space, settings: Mapping[str, object]
+) -> Arm:
+    """Applies what a study says of an arm to the strategy's own search space.
+
+    Args:
+        name: of the arm.
+        strategy: its class.
+        space: the strategy's search space.
+        settings: per knob a value (fixed), ``{low, high, log}`` or ``{choices}`` (searched), and
+            under ``start`` a list of configurations to try first.
+
+    Raises:
+        StudyError: with one sentence per knob that does not exist or does not fit.
+    """
+    problems: list[str] = []
+    fixed: dict[str, Value] = {}
+    knobs: dict[str, Dimension] = dict(space.knobs)
+    types = _knob_types(strategy)
+    for key, setting in settings.items():
+        if key == "start":
+            continue
+        if key not in types:
+            problems.append(f"{name}.{key} = {setting!r}: {_no_such_knob(name, key, types)}")
+            continue
+        try:
+            if isinstance(setting, Mapping):
+                knobs[key] = _dimension(setting, types[key])
+            else:
+                fixed[key] = _value(setting, types[key])
+                knobs.pop(key, None)
+        except (ValueError, StudyError) as error:
+            problems.append(f"{name}.{key} = {setting!r}: {_told(error)}")
+    if problems:
+        raise StudyError(*problems)
+    try:
+        starts = _starts(settings.get("start"), space, knobs, fixed, types)
+        arm = Arm(
+            name=name, strategy=strategy, fixed=fixed, space=Space(knobs=knobs, starts=starts)
+        )
+    except (ValueError, StudyError) as error:
+        raise StudyError(f"{name}.start: {_told(error)}") from error
+    _check_buildable(arm)
+    return arm
+
+
+def _no_such_knob(arm: str, key: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"no such knob{hint}; {arm} has {', '.join(sorted(known))}"
+
+
+def _starts(
+    given: object,
+    space: Space,
+    knobs: Mapping[str, Dimension],
+    fixed: Mapping[str, Value],
+    types: Mapping[str, object],
+) -> tuple[dict[str, Value], ...]:
+    """The study's own starts, or those of the space that fit what the study has changed."""
+    if given is not None:
+        if not isinstance(given, list) or not all(isinstance(item, Mapping) for item in given):
+            raise ValueError("must be a list of {knob: value}")
+        unknown = sorted({key for item in given for key in item} - knobs.keys())
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: searched are {', '.join(sorted(knobs))}")
+        return tuple({key: _value(item[key], types[key]) for key in item} for item in given)
+    left = [{k: v for k, v in start.items() if k not in fixed} for start in space.starts]
+    fitting = [s for s in left if all(knobs[k].holds(v) for k, v in s.items() if k in knobs)]
+    return tuple({tuple(sorted(s.items())): s for s in fitting}.values())
+
+
+def _knob_types(strategy: type[Strategy]) -> dict[str, object]:
+    """Annotation per knob, and the learning rate's."""
+    hints = typing.get_type_hints(strategy)
+    fields = {field.name: hints[field.name] for field in dataclasses.fields(strategy)}
+    return {**fields, LEARNING_RATE: float}
+
+
+def _value(value: object, kind: object) -> Value:
+    """A value of the annotated kind; YAML reads ``1e-4`` as text, which is meant as a number."""
+    if typing.get_origin(kind) is Literal:
+        options = typing.get_args(kind)
+        if value not in options:
+            raise ValueError(f"allowed are {', '.join(map(str, options))}")
+        return typing.cast("Value", value)
+    if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return float(value)
+    if (
+        isinstance(kind, type)
+        and isinstance(value, kind)
+        and isinstance(value, bool) == (kind is bool)
+    ):
+        return typing.cast("Value", value)
+    raise ValueError(f"must be {getattr(kind, '__name__', kind)}")
+
+
+def _dimension(setting: Mapping[str, Any], kind: object) -> Dimension:
+    unknown = sorted(set(setting) - RANGE_KEYS)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: a range has low, high, log or choices")
+    if "choices" in setting:
+        if not isinstance(setting["choices"], list):
+            raise ValueError("choices must be a list")
+        options = tuple(_value(option, kind) for option in setting["choices"])
+        return Choice(options=options, source="the study")
+    if "low" not in setting or "high" not in setting:
+        raise ValueError("a range needs low and high")
+    log = bool(setting.get("log", False))
+    if kind is int:
+        low, high = (typing.cast("int", _value(setting[end], int)) for end in ("low", "high"))
+        return Integer(low=low, high=high, log=log, source="the study")
+    if kind is float:
+        bounds = [float(_value(setting[end], float)) for end in ("low", "high")]
+        return Uniform(low=bounds[0], high=bounds[1], log=log, source="the study")
+    raise ValueError("only numbers have a range; give choices")
+
+
+def _check_buildable(arm: Arm) -> None:
+    """Builds the strategy at both ends of every range, so that no trial finds a bad value."""
+    problems = sorted(set(_faults(arm)))
+    if problems:
+        raise StudyError(*problems)
+
+
+def _faults(arm: Arm) -> Iterator[str]:
+    for knob, dimension in arm.space.knobs.items():
+        for end in dimension.ends:
+            try:
+                arm.build({LEARNING_RATE: 1e-3, knob: end})
+            except (ValueError, TypeError, PareTuneError) as error:
+                yield f"{arm.name}.{knob} = {end!r}: {_told(error)}"
+    rate = arm.fixed.get(LEARNING_RATE, 1.0)
+    if not float(rate) > 0:
+        yield f"{arm.name}.{LEARNING_RATE} = {rate!r}: must be above 0"
+    try:
+        arm.build({LEARNING_RATE: 1e-3})
+    except (ValueError, TypeError, PareTuneError) as error:
+        yield f"{arm.name}: {_told(error)}"
+
+
+def _told(error: Exception) -> str:
+    return "; ".join(error.problems) if isinstance(error, StudyError) else str(error)

@@ -1,0 +1,243 @@
+"""The commands of paretune and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from bench import __version__
+from bench.errors import InputError
+
+SUCCESS, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+EPILOG = """Examples:
+
+  paretune sweep quick
+
+  paretune sweep --dataset my_folder --strategies full,lora,adapter --trials 8
+
+  paretune sweep --strategies lora --set lora.rank=8 --set 'prompt.length={low: 1, high: 50}'
+
+  paretune leaderboard runs/quick --sort trained_parameters"""
+
+app = typer.Typer(
+    name="paretune",
+    help="Benchmark fine-tuning methods: searched with equal budgets, timed, reported as a"
+    " Pareto front of accuracy against trained parameters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+out = Console()
+err = Console(stderr=True)
+
+
+def main() -> None:
+    """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130."""
+    # Set before any library reads them: a tool run offline must not wait for telemetry.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        _tell(error)
+        code = BAD_INPUT
+    except click.ClickException as error:
+        error.show()
+        code = BAD_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        err.print("interrupted; the same command goes on from here")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _tell(error: InputError) -> None:
+    if "--json" in sys.argv:
+        print(json.dumps({"error": error.title, "problems": error.problems}))  # noqa: T201
+    else:
+        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"paretune {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Nothing but the options all commands share."""
+
+
+Model = Annotated[
+    str | None, typer.Option(help="bundled, a Hub id or a folder.", show_default="bundled")
+]
+Run = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+
+
+@app.command(epilog=EPILOG.replace("\n  ", "\n\n    "))
+def sweep(  # noqa: PLR0913 - one parameter per option
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY.yaml]", help="A study file, or a preset: quick, reference, thorough."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder itself.", show_default="runs/NAME")
+    ] = None,
+    model: Model = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="A known name (see `paretune datasets`) or a folder of"
+            " {train,validation,test}.jsonl.",
+            show_default="elementary",
+        ),
+    ] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Names with commas, or all.", show_default="all")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials per strategy.", show_default="4")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training questions.", show_default="3")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Questions per step.", show_default="16")
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Tokens per question and choice.", show_default="128"),
+    ] = None,
+    train_limit: Annotated[int | None, typer.Option(help="Most training questions.")] = None,
+    validation_limit: Annotated[int | None, typer.Option(help="Most validation questions.")] = None,
+    test_limit: Annotated[int | None, typer.Option(help="Most test questions.")] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="cls, mean or last.", show_default="cls")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything.", show_default="0")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe or random.", show_default="tpe")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ARM.KNOB=VALUE", help="Fix a knob, or give it a range."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32 or bf16.", show_default="auto")
+    ] = None,
+    cpus_per_trial: Annotated[
+        float | None, typer.Option(help="Cores.", min=0, show_default="1")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(help="GPUs, fractions allowed.", min=0, show_default="1 where there is one"),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
+    ] = None,
+    fresh_workers: Annotated[
+        bool, typer.Option("--fresh-workers", help="A new process for every trial.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead.")
+    ] = False,
+) -> int:
+    """Search every strategy with the same budget and report accuracy against trained parameters.
+
+    The same command again goes on where the run folder stands. Options override the study file.
+    """
+    from bench.cli.sweep import Request, run_sweep
+
+    keys: dict[str, Any] = {
+        "name": name,
+        "model": model,
+        "dataset": dataset,
+        "strategies": strategies,
+        "trials": trials,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "max_length": max_length,
+        "train_limit": train_limit,
+        "validation_limit": validation_limit,
+        "test_limit": test_limit,
+        "pooling": pooling,
+        "seed": seed,
+        "sampler": sampler,
+        "precision": precision,
+    }
+    request = Request(
+        study=study,
+        overrides={key: value for key, value in keys.items() if value is not None},
+        sets=tuple(set_ or ()),
+        folder=out,
+        cpus=cpus_per_trial,
+        gpus=gpus_per_trial,
+        address=address,
+        fresh_workers=fresh_workers,
+        dry_run=dry_run,
+        as_json=as_json,
+        command=tuple(sys.argv[1:]),
+    )
+    return run_sweep(request)
+
+
+@app.command()
+def leaderboard(
+    run: Run,
+    sort: Annotated[
+        str | None, typer.Option(help="A column, such as trained_parameters or inference_ms_p50.")
+    ] = None,
+) -> int:
+    """Print the leaderboard of a run."""
+    from bench.cli.inspect import show_leaderboard
+
+    return show_leaderboard(run, sort)
+
+
+@app.command()
+def report(run: Run) -> int:
+    """Write the report of a run again from its records."""
+    from bench.cli.inspect import rewrite_report
+
+    return rewrite_report(run)
+
+
+@app.command()
+def strategies(model: Model = None) -> int:
+    """List the strategies: knobs, paper, and parameters trained on a model."""
+    from bench.cli.inspect import list_strategies
+
+    return list_strategies(model or "bundled")
+
+
+@app.command()
+def datasets(
+    name: Annotated[
+        str | None, typer.Argument(help="A known name or a folder.", metavar="[NAME]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Also score this model by cosine, untrained.")
+    ] = None,
+) -> int:
+    """List the known datasets, or describe one: sizes, label balance, baselines, examples."""
+    from bench.cli.inspect import describe_dataset, list_datasets
+
+    return describe_dataset(name, model) if name else list_datasets()

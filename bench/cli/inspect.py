@@ -1,0 +1,118 @@
+"""The commands that look: leaderboard, report, strategies, datasets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.anatomy import skeleton
+from bench.cli.app import SUCCESS, out
+from bench.data import KNOWN, SPLITS, baselines, load_dataset
+from bench.ledger import Ledger
+from bench.measure import count
+from bench.model import locate
+from bench.search.run import study_records, write_report
+from bench.space import UNKNOWN_STRATEGY, installed_spaces
+from bench.strategy import Strategy, installed_strategies
+from bench.zero_shot import cosine_accuracy
+from reports import show
+from reports.escape import plain
+from reports.terminal import leaderboard_view
+
+EXAMPLES = 3
+
+
+def show_leaderboard(folder: Path, sort: str | None) -> int:
+    """Prints the leaderboard of a run folder."""
+    study, records = study_records(Ledger(folder))
+    out.print(leaderboard_view(study, records, sort))
+    return SUCCESS
+
+
+def rewrite_report(folder: Path) -> int:
+    """Writes the report of a run folder from its records."""
+    ledger = Ledger(folder)
+    study, records = study_records(ledger)
+    write_report(ledger, study, records)
+    path = ledger.report_folder / "report.md"
+    out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+    return SUCCESS
+
+
+def list_strategies(model: str) -> int:
+    """Prints every installed strategy with its knobs and what it would train of a model."""
+    config = locate(model).config()
+    table = Table(
+        title=f"trained parameters on {plain(model)}, head included", title_justify="left"
+    )
+    table.add_column("strategy", style="bold")
+    table.add_column("trained", justify="right")
+    table.add_column("knobs (searched in)")
+    table.add_column("paper", overflow="fold")
+    found = installed_strategies()
+    for name, kind in found.found.items():
+        strategy = kind()
+        reason = strategy.refuse(config)
+        head = int(config.hidden_size) + 1
+        trained = "refused" if reason else show.count(_trained(strategy, config) + head)
+        knobs = _knobs(strategy) if reason is None else reason
+        table.add_row(name, trained, Text(plain(knobs)), kind.paper)
+    out.print(table)
+    for error in (*found.broken, *installed_spaces().broken):
+        out.print(plain(str(error)), markup=False, highlight=False)
+    return SUCCESS
+
+
+def _trained(strategy: Strategy, config: object) -> int:
+    adapted = strategy.adapt(skeleton(config))  # type: ignore[arg-type]
+    return count(parameter for parameter in adapted.parameters() if parameter.requires_grad)
+
+
+def _knobs(strategy: Strategy) -> str:
+    space = installed_spaces().found.get(strategy.name, UNKNOWN_STRATEGY)
+    fixed = [
+        f"{name} = {value}" for name, value in strategy.knobs.items() if name not in space.knobs
+    ]
+    searched = [f"{name}: {dimension}" for name, dimension in sorted(space.knobs.items())]
+    return "\n".join([*searched, *fixed])
+
+
+def list_datasets() -> int:
+    """Prints the names that are known without a folder."""
+    for name in KNOWN:
+        out.print(name)
+    out.print("or a folder of {train,validation,test}.jsonl", markup=False, highlight=False)
+    return SUCCESS
+
+
+def describe_dataset(name: str, model: str | None) -> int:
+    """Prints sizes, label balance, baselines and examples of a dataset."""
+    dataset = load_dataset(name)
+    table = Table(title=plain(dataset.name), title_justify="left")
+    for heading in ("split", "questions", "right choice is first, second, …", "random", "constant",
+                    "longest"):  # fmt: skip
+        table.add_column(heading)
+    for split in SPLITS:
+        questions = dataset.splits[split]
+        places = Counter(question.answer for question in questions)
+        balance = "  ".join(f"{places[i] / len(questions):.2f}" for i in range(max(places) + 1))
+        scores = baselines(dataset.splits["train"], questions)
+        figures = [f"{s:.3f}" for s in (scores.random, scores.constant, scores.longest)]
+        table.add_row(split, str(len(questions)), balance, *figures)
+    out.print(table)
+    for notice in dataset.notices:
+        out.print(plain(notice), markup=False, highlight=False)
+    if model:
+        source = locate(model)
+        for split in SPLITS[1:]:
+            score = cosine_accuracy(source, dataset.splits[split])
+            out.print(f"zero-shot cosine of {plain(source.name)} on {split}: {score:.3f}")
+    for question in dataset.splits["train"][:EXAMPLES]:
+        out.print(f"\n{plain(question.text)}", markup=False, highlight=False)
+        for index, choice in enumerate(question.choices):
+            mark = "*" if index == question.answer else " "
+            out.print(f"  {mark} {plain(choice)}", markup=False, highlight=False)
+    return SUCCESS

@@ -1,0 +1,160 @@
+"""The command ``paretune sweep``: from options to a run, its live view and its exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from bench.cli.app import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
+from bench.cli.board import watch
+from bench.errors import StudyError
+from bench.provenance import shown_command
+from bench.record import TrialRecord
+from bench.search.cluster import Demand
+from bench.search.prepare import Prepared, prepare
+from bench.search.run import Outcome, run_study
+from bench.study import load_study, preset
+from reports.escape import plain
+from reports.terminal import leaderboard_view
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was typed after ``paretune sweep``.
+
+    Attributes:
+        study: study file or name of a preset.
+        overrides: value per study key.
+        sets: ``arm.knob=value`` settings.
+        folder: the run folder, ``None`` for the default.
+        cpus: cores per trial.
+        gpus: accelerators per trial.
+        address: of an existing cluster.
+        fresh_workers: a new process for every trial.
+        dry_run: show the plan only.
+        as_json: one JSON document instead of tables.
+        command: everything that was typed.
+    """
+
+    study: str | None
+    overrides: Mapping[str, Any]
+    sets: tuple[str, ...]
+    folder: Path | None
+    cpus: float | None
+    gpus: float | None
+    address: str | None
+    fresh_workers: bool
+    dry_run: bool
+    as_json: bool
+    command: tuple[str, ...]
+
+
+def run_sweep(request: Request) -> int:
+    """Runs it and returns the exit code.
+
+    Raises:
+        InputError: with everything that is wrong with the request.
+    """
+    study = load_study(_study_path(request.study), request.overrides, request.sets)
+    folder = request.folder or RUNS / study.name
+    prepared = prepare(study, folder, shown_command(_again(request)))
+    if request.dry_run:
+        _show_plan(prepared, request)
+        return SUCCESS
+    for problem in study.left_out:
+        err.print(plain(problem), markup=False)
+    demand = Demand(address=request.address, cpus=request.cpus, gpus=request.gpus)
+    with watch(
+        live=out.is_terminal and not request.as_json, console=_progress_console(request)
+    ) as (observe):
+        outcome = run_study(prepared, demand, observe, fresh_workers=request.fresh_workers)
+    if request.as_json:
+        print(json.dumps(_document(outcome, folder)))  # noqa: T201
+    else:
+        _show_outcome(outcome, folder)
+    if outcome.interrupted:
+        return INTERRUPTED
+    return SOME_FAILED if outcome.failed else SUCCESS
+
+
+def _study_path(name: str | None) -> Path | None:
+    """A file by path, or a preset by name."""
+    if name is None:
+        return None
+    path = Path(name)
+    if path.exists() or path.suffix in {".yaml", ".yml"}:
+        return path
+    shipped = preset(name)
+    if not shipped.exists():
+        known = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
+        raise StudyError(f"{name}: is no file and no preset; presets are {known}")
+    return shipped
+
+
+def _again(request: Request) -> list[str]:
+    """What to type to run it again: the same, less what only changes what is printed."""
+    return [word for word in request.command if word not in {"--json", "--dry-run"}]
+
+
+def _progress_console(request: Request) -> Any:
+    return err if request.as_json else out
+
+
+def _show_plan(prepared: Prepared, request: Request) -> None:
+    study, splits = prepared.study, prepared.dataset.splits
+    if request.as_json:
+        document = {"planned": prepared.planned, "refused": prepared.refusals()}
+        print(json.dumps(document))  # noqa: T201
+        return
+    refused = prepared.refusals()
+    table = Table(title=f"{study.name}: planned, nothing run", title_justify="left")
+    for heading in ("arm", "trials", "searched and fixed knobs"):
+        table.add_column(heading)
+    spaces = prepared.record(truncated=0.0, notices=()).spaces
+    for arm in study.arms:
+        knobs = "\n".join(f"{name}: {text}" for name, text in spaces[arm.name].items())
+        said = f"skipped: {refused[arm.name]}" if arm.name in refused else knobs
+        table.add_row(arm.name, str(prepared.planned[arm.name]), plain(said))
+    out.print(table)
+    sizes = ", ".join(f"{len(questions)} {split}" for split, questions in splits.items())
+    out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")
+    for notice in prepared.dataset.notices:
+        out.print(plain(notice), markup=False)
+
+
+def _show_outcome(outcome: Outcome, folder: Path) -> None:
+    study = outcome.study
+    out.print()
+    out.print(leaderboard_view(study, outcome.records, None))
+    for record in sorted(outcome.records, key=lambda record: record.trial):
+        if record.reason:
+            line = f"{record.trial} {record.status}: {record.reason}"
+            out.print(plain(line), markup=False, highlight=False)
+    for notice in study.notices:
+        out.print(f"note: {plain(notice)}", markup=False, highlight=False)
+    if outcome.interrupted:
+        missing = sum(study.planned.values()) - len(outcome.records)
+        out.print(f"PARTIAL: {missing} planned trials have not run; the same command goes on")
+    report = folder / "report" / "report.md"
+    out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _document(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    return {
+        "study": outcome.study.model_dump(mode="json"),
+        "interrupted": outcome.interrupted,
+        "trials": [_without_predictions(record) for record in outcome.records],
+        "report": str(folder / "report" / "report.md"),
+    }
+
+
+def _without_predictions(record: TrialRecord) -> dict[str, Any]:
+    hidden = {"accuracy": {"predictions"}, "test": {"predictions"}}
+    return record.model_dump(mode="json", exclude=hidden)

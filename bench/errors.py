@@ -1,0 +1,111 @@
+"""The exceptions of paretune.
+
+    PareTuneError
+    ├── InputError          what a person gave cannot be used; the command exits with code 2
+    │   ├── DataError       a dataset: every fault as ``file:line: field: what``
+    │   ├── ModelError      a model that cannot be found, loaded or trusted
+    │   ├── StudyError      a study file, an option, a strategy or knob name
+    │   └── LedgerError     a run folder that is not one, or that another command is using
+    ├── PluginError         a strategy plug-in that does not import or breaks the contract
+    ├── TrialRefused        this strategy cannot adapt this model: the trial is skipped, not failed
+    └── TrialDiverged       the loss of a trial is no longer a finite number
+
+Every exception passes its arguments to ``Exception.__init__`` unchanged, so that it survives
+pickling on its way from a worker, and builds its sentence in ``__str__``.
+"""
+
+from __future__ import annotations
+
+
+class PareTuneError(Exception):
+    """The family: whoever wants to catch everything of ours catches this."""
+
+
+class InputError(PareTuneError):
+    """Something a person gave cannot be used. Lists everything wrong, not just the first fault.
+
+    Args:
+        problems: one sentence per fault, each with the rule, the value and the way out.
+    """
+
+    title = "cannot start"
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.title}: {self.problems[0]}"
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"{self.title}: {len(self.problems)} problems\n{lines}"
+
+
+class DataError(InputError):
+    """A dataset with faults."""
+
+    title = "the dataset cannot be used"
+
+
+class ModelError(InputError):
+    """A model that cannot be found, loaded or trusted."""
+
+    title = "the model cannot be used"
+
+
+class StudyError(InputError):
+    """A study file, an option, a strategy or a knob that does not exist or does not fit."""
+
+    title = "the study cannot be run"
+
+
+class LedgerError(InputError):
+    """A run folder that is none, or that another command is using."""
+
+    title = "the run folder cannot be used"
+
+
+class PluginError(PareTuneError):
+    """A plug-in of an installed distribution that cannot be used; the others still run."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"plug-in {self.name!r} was left out: {self.reason}"
+
+
+class TrialRefused(PareTuneError):
+    """A strategy that cannot adapt the model at hand.
+
+    Args:
+        strategy: the strategy's name.
+        reason: why it cannot, in a sentence.
+    """
+
+    def __init__(self, strategy: str, reason: str) -> None:
+        super().__init__(strategy, reason)
+        self.strategy = strategy
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.strategy} refuses this model: {self.reason}"
+
+
+class TrialDiverged(PareTuneError):
+    """The loss is no longer a finite number.
+
+    Args:
+        step: optimizer steps done before, from 0.
+        loss: the value that was met.
+    """
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(step, loss)
+        self.step = step
+        self.loss = loss
+
+    def __str__(self) -> str:
+        return f"the loss became {self.loss} at step {self.step}"

@@ -1,0 +1,65 @@
+"""Find what installed distributions offer under an entry-point group; never import a loose file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from bench.errors import PluginError
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
+"""What a study, arm, strategy or dataset may be called, since names become file names."""
+
+OURS = "paretune"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugins(Generic[T]):
+    """What a group offers.
+
+    Attributes:
+        found: usable plug-ins by name, ours first, then by name.
+        broken: one error per plug-in that cannot be used, naming it.
+    """
+
+    found: Mapping[str, T]
+    broken: tuple[PluginError, ...]
+
+
+def load_plugins(group: str, check: Callable[[str, object], T]) -> Plugins[T]:
+    """Imports every entry point of ``group``.
+
+    Args:
+        group: the entry-point group, such as ``paretune.strategies``.
+        check: turns a name and the imported object into a plug-in, or raises ``PluginError``.
+    """
+    found: dict[str, T] = {}
+    broken: list[PluginError] = []
+    for entry in sorted(entry_points(group=group), key=_ours_first):
+        try:
+            if entry.name in found:
+                raise PluginError(entry.name, "the name is taken by another plug-in")
+            found[entry.name] = _load(entry, check)
+        except PluginError as error:
+            broken.append(error)
+    return Plugins(found=found, broken=tuple(broken))
+
+
+def _load(entry: EntryPoint, check: Callable[[str, object], T]) -> T:
+    if not NAME.fullmatch(entry.name):
+        raise PluginError(entry.name, f"a name must match {NAME.pattern}")
+    try:
+        loaded = entry.load()
+    except Exception as error:  # foreign code at import: any failure is the plug-in's, and is told
+        raise PluginError(entry.name, f"{type(error).__name__}: {error}") from error
+    return check(entry.name, loaded)
+
+
+def _ours_first(entry: EntryPoint) -> tuple[bool, str, str]:
+    distribution = entry.dist.name if entry.dist else ""
+    return (distribution != OURS, entry.name, distribution)

@@ -1,0 +1,68 @@
+"""Where results come from: hashes of the code that makes them, and the state of the checkout."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import shlex
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from bench.strategy import Strategy
+
+RESULT_MODULES = ("anatomy", "model", "tokens", "train", "measure", "workbench", "trial")
+"""Modules of ``bench`` that decide what comes out of a trial."""
+
+
+def code_fingerprint(strategy: type[Strategy]) -> str:
+    """Content hash of the code of a strategy and of the training it passes through.
+
+    Comments and layout do not count, so that they can be mended without running trials again.
+    """
+    modules = [inspect.getmodule(strategy)]
+    modules += [importlib.import_module(f"bench.{name}") for name in RESULT_MODULES]
+    parts = [_module_hash(module) for module in modules if module is not None]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _module_hash(module: ModuleType) -> str:
+    tree = ast.parse(inspect.getsource(module))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def commit() -> str | None:
+    """Commit of the checkout this package is imported from, with ``-dirty`` if it was changed.
+
+    ``None`` where it was installed from a wheel.
+    """
+    folder = Path(__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """The command as it can be typed again, with the home folder as ``~``."""
+    home = str(Path.home())
+    shown = [
+        "~" + argument.removeprefix(home) if argument.startswith(f"{home}/") else argument
+        for argument in arguments
+    ]
+    return " ".join(["paretune", *(a if a.startswith("~") else shlex.quote(a) for a in shown)])

@@ -1,0 +1,405 @@
+"""What one trial was and what came of it: the spec, the record, and their JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
+
+from bench.space import LEARNING_RATE, Value
+from bench.strategy import Strategy
+
+Pooling: TypeAlias = Literal["cls", "mean", "last"]
+Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
+
+SCHEMA: Final = 1
+"""Version of the record's JSON; a reader refuses others by name."""
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    TIMED_OUT = "timed_out"
+
+
+RETRIED_ON_RESUME = frozenset({Status.FAILED, Status.TIMED_OUT})
+"""Ends that may be an accident of the machine; all others are results."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How every trial of a study is trained, whatever its strategy.
+
+    Attributes:
+        epochs: passes over the training questions; at least 1.
+        batch_size: questions per optimizer step.
+        max_length: tokens per (question, choice) sequence; longer ones are cut.
+        pooling: the vector the head reads: first token, mean, or last token.
+        precision: ``auto`` takes bf16 where the processor has it.
+        weight_decay: decoupled decay of trained matrices (AdamW); vectors are not decayed.
+        warmup_ratio: share of the steps in which the learning rate rises from 0.
+        clip_norm: largest L2 norm of the gradient of all trained parameters together.
+        head_dropout: dropout before the head.
+    """
+
+    epochs: int = 3
+    batch_size: int = 16
+    max_length: int = 128
+    pooling: Pooling = "cls"
+    precision: Precision = "auto"
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.1
+    clip_norm: float = 1.0
+    head_dropout: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """Everything that can change the result of a trial, and its label.
+
+    Attributes:
+        study: name of the study.
+        arm: name of the arm: a strategy with the knobs the study fixes.
+        number: place in the arm's plan, from 0.
+        strategy: the instance that adapts the model.
+        learning_rate: peak learning rate.
+        seed: seeds head, new layers, dropout and data order.
+        settings: training settings shared by the study.
+        data: content hash of the tokenised training and validation questions.
+        model: content hash or revision of the backbone.
+        code: content hash of the strategy's module and of the training code.
+        context: content hash of what the arm was asked for as a whole: code, data, settings,
+            search space, sampler. Records of another context belong to another study.
+    """
+
+    study: str
+    arm: str
+    number: int
+    strategy: Strategy
+    learning_rate: float
+    seed: int
+    settings: TrainSettings
+    data: str
+    model: str
+    code: str
+    context: str
+
+    @property
+    def trial(self) -> str:
+        """The trial's name in reports, such as ``lora-003``."""
+        return f"{self.arm}-{self.number:03d}"
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Knobs and learning rate by name."""
+        return {**self.strategy.knobs, LEARNING_RATE: self.learning_rate}
+
+    @property
+    def fingerprint(self) -> str:
+        """Content hash of all but the labels: equal fingerprints are the same trial.
+
+        The arm counts in, so that two arms that happen to draw one configuration keep a record
+        each.
+        """
+        identity = {
+            "arm": self.arm,
+            "strategy": self.strategy.name,
+            "knobs": self.strategy.knobs,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+            "settings": asdict(self.settings),
+            "data": self.data,
+            "model": self.model,
+            "code": self.code,
+        }
+        return content_hash(identity)
+
+
+def content_hash(value: object) -> str:
+    """The first 16 hexadecimal digits of SHA-256 over the value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Part(BaseModel):
+    """A frozen group of fields; unknown fields are an error, missing values are ``None``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Accuracy(Part):
+    """Shares of questions answered right, 0 … 1, on the validation split.
+
+    Attributes:
+        before: with the pretrained backbone, the fresh layers and the fresh head.
+        per_epoch: after each epoch.
+        validation: at the best epoch (the first of equals).
+        best_epoch: counted from 1.
+        predictions: predicted choice per validation question at the best epoch.
+    """
+
+    before: float
+    per_epoch: tuple[float, ...]
+    validation: float
+    best_epoch: int
+    predictions: tuple[NonNegativeInt, ...]
+
+
+class Parameters(Part):
+    """Counts of numbers, unless said otherwise.
+
+    Attributes:
+        trained: trained by the trial, head included.
+        head: of them in the scoring head.
+        added: not in the pretrained backbone, head included.
+        total: in the adapted model.
+        trained_tensors: how many tensors the trained parameters form.
+        stored_bytes: bytes of the file that holds all that was trained.
+        added_at_inference: of ``added``, still there after ``deploy``, head included.
+    """
+
+    trained: int
+    head: int
+    added: int
+    total: int
+    trained_tensors: int
+    stored_bytes: int
+    added_at_inference: int
+
+
+class Seconds(Part):
+    """Spans of one monotonic clock, in seconds.
+
+    Attributes:
+        load: preparing backbone and strategy on the worker.
+        train: the optimizer steps only.
+        validation: scoring the validation split.
+        checkpoint: writing the trained tensors.
+        train_per_question: ``train`` over the questions seen.
+        lost: spent in attempts that came to nothing.
+        device_shared: whether other trials may have used the device meanwhile.
+    """
+
+    load: float
+    train: float
+    validation: float
+    checkpoint: float
+    train_per_question: float
+    lost: float
+    device_shared: bool
+
+
+class Latency(Part):
+    """Milliseconds per question of repeated forward passes, after warm-up.
+
+    Attributes:
+        batch_size: questions per pass.
+        repeats: timed passes.
+        p50: median.
+        p95: 95th percentile.
+        iqr: interquartile range.
+    """
+
+    batch_size: int
+    repeats: int
+    p50: float
+    p95: float
+    iqr: float
+
+
+class Inference(Part):
+    """Cost of answering.
+
+    Attributes:
+        seconds: one pass over the validation split, deployed form.
+        questions_per_second: throughput of that pass.
+        single: latency at one question per batch, deployed form.
+        batched: latency at the evaluation batch, deployed form.
+        undeployed: latency at one question per batch before ``deploy``; ``None`` where the
+            strategy has no other form.
+    """
+
+    seconds: float
+    questions_per_second: float
+    single: Latency
+    batched: Latency
+    undeployed: Latency | None
+
+
+class Environment(Part):
+    """Where a trial ran.
+
+    Attributes:
+        device: name of the accelerator, or of the processor.
+        precision: ``fp32`` or ``bf16``, as it was used.
+        threads: threads of arithmetic on the CPU.
+        attention: attention implementation of the backbone.
+        python: version.
+        system: operating system and architecture.
+        packages: version by name.
+    """
+
+    device: str
+    precision: str
+    threads: int
+    attention: str
+    python: str
+    system: str
+    packages: dict[str, str]
+
+
+class TestScore(Part):
+    """The one scoring of a chosen trial on the test split.
+
+    Attributes:
+        accuracy: share of questions answered right, 0 … 1.
+        predictions: predicted choice per test question.
+        data: content hash of the test questions.
+    """
+
+    __test__ = False  # pytest takes classes named Test… for tests
+
+    accuracy: float
+    predictions: tuple[NonNegativeInt, ...]
+    data: str
+
+
+class TrialRecord(Part):
+    """One finished trial: all we will ever know of it. A group that was not reached is ``None``."""
+
+    schema_version: Literal[1] = SCHEMA
+    study: str
+    arm: str
+    number: NonNegativeInt
+    fingerprint: str
+    context: str
+    strategy: str
+    knobs: dict[str, Value]
+    learning_rate: FiniteFloat
+    seed: int
+    status: Status
+    reason: str | None = None
+    attempts: int = 1
+    epochs: int
+    accuracy: Accuracy | None = None
+    parameters: Parameters | None = None
+    seconds: Seconds | None = None
+    inference: Inference | None = None
+    peak_bytes: int | None = None
+    environment: Environment | None = None
+    traceback: str | None = None
+    test: TestScore | None = None
+
+    @property
+    def trial(self) -> str:
+        """The trial's name in reports, such as ``lora-003``."""
+        return f"{self.arm}-{self.number:03d}"
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Knobs and learning rate by name."""
+        return {**self.knobs, LEARNING_RATE: self.learning_rate}
+
+    @classmethod
+    def of(cls, spec: TrialSpec, status: Status, **parts: Any) -> TrialRecord:
+        """The record of a trial that ended like this.
+
+        Args:
+            spec: the trial.
+            status: how it ended.
+            **parts: further fields by name.
+        """
+        return cls(
+            study=spec.study,
+            arm=spec.arm,
+            number=spec.number,
+            fingerprint=spec.fingerprint,
+            context=spec.context,
+            strategy=spec.strategy.name,
+            knobs=spec.strategy.knobs,
+            learning_rate=spec.learning_rate,
+            seed=spec.seed,
+            status=status,
+            epochs=spec.settings.epochs,
+            **parts,
+        )
+
+
+class SplitSummary(Part):
+    """One split as it was used.
+
+    Attributes:
+        questions: how many.
+        fingerprint: content hash of its questions, choices and answers.
+    """
+
+    questions: int
+    fingerprint: str
+
+
+class StudyRecord(Part):
+    """What a run folder was asked to do: the content of ``study.json``.
+
+    Attributes:
+        name: name of the study.
+        command: the command that runs it again.
+        commit: version-control state of the code, ``None`` outside a checkout.
+        paretune: version of this package.
+        model: name the model was asked by.
+        model_fingerprint: content hash or revision.
+        tokenizer: content hash of the tokenizer.
+        total_parameters: of the backbone without head.
+        dataset: name the dataset was asked by.
+        splits: summaries of the splits by name.
+        chance: accuracy of guessing on validation, 0 … 1.
+        truncated: share of sequences cut at ``max_length``.
+        arms: strategy name per arm.
+        contexts: context per arm, see ``TrialSpec``.
+        spaces: searched range per knob and arm, as text.
+        bounds: lowest and highest searched value per arm and numeric knob.
+        planned: planned trials per arm.
+        settings: training settings.
+        sampler: ``tpe`` or ``random``.
+        seed: the study's seed.
+        left_out: plug-ins that could not be used, as text.
+        notices: what was found and mended in the data, and records set aside, as text.
+    """
+
+    schema_version: Literal[1] = SCHEMA
+    name: str
+    command: str
+    commit: str | None
+    paretune: str
+    model: str
+    model_fingerprint: str
+    tokenizer: str
+    total_parameters: int
+    dataset: str
+    splits: dict[str, SplitSummary]
+    chance: float
+    truncated: float
+    arms: dict[str, str]
+    contexts: dict[str, str]
+    spaces: dict[str, dict[str, str]]
+    bounds: dict[str, dict[str, tuple[float, float]]] = {}
+    planned: dict[str, int]
+    settings: TrainSettings
+    sampler: str
+    seed: int
+    left_out: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def holds(self, record: TrialRecord) -> bool:
+        """Whether a record is a trial of this study as it stands."""
+        mine = self.contexts.get(record.arm) == record.context
+        return mine and record.number < self.planned[record.arm]

@@ -1,0 +1,1 @@
+"""Dispatch a study's trials: Optuna proposes, Ray Tune runs. Nothing else imports either."""

@@ -1,0 +1,122 @@
+"""Start or join Ray, and work out how many trials it can run at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import ray
+
+from bench.errors import StudyError
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # One worker above the memory limit must fail alone; the monitor would end the whole run.
+    "RAY_memory_monitor_refresh_ms": "0",
+    # Our ledger is the record: Tune's own result files would be a second one.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Progress bars of workers would run into the terminal's own view.
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What one trial is given, as asked; ``None`` means the default.
+
+    Attributes:
+        address: of an existing cluster; ``None`` starts Ray on this machine.
+        cpus: cores per trial.
+        gpus: accelerators per trial, fractions allowed.
+    """
+
+    address: str | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """Where trials run.
+
+    Attributes:
+        cpus: cores per trial.
+        gpus: accelerators per trial.
+        count: trials at a time.
+        device_shared: whether a trial may meet another on its device.
+    """
+
+    cpus: float
+    gpus: float
+    count: int
+    device_shared: bool
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """As Ray wants them."""
+        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+
+
+@contextlib.contextmanager
+def cluster(demand: Demand) -> Iterator[Slots]:
+    """Ray for as long as the context lasts.
+
+    Raises:
+        StudyError: no node has what a trial asks for, or the address does not answer.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+    try:
+        ray.init(
+            address=demand.address or "local",
+            include_dashboard=None if demand.address else False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
+    except (ConnectionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StudyError(f"--address {demand.address}: {reason}") from error
+    try:
+        yield slots(demand, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+    finally:
+        ray.shutdown()
+
+
+def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:
+    """How many trials fit on the nodes at a time.
+
+    Default: one accelerator per trial where there is any, else one core.
+
+    Raises:
+        StudyError: no node is large enough.
+    """
+    has_gpus = any(node.get("GPU", 0) for node in nodes)
+    gpus = demand.gpus if demand.gpus is not None else float(has_gpus)
+    cpus = demand.cpus if demand.cpus is not None else 1.0
+    per_node = [_fit(node, cpus, gpus) for node in nodes]
+    if not sum(per_node):
+        most = {
+            kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")
+        }
+        raise StudyError(
+            f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, but the largest node has"
+            f" {most['CPU']:g} CPUs and {most['GPU']:g} GPUs;"
+            " lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return Slots(
+        cpus=cpus,
+        gpus=gpus,
+        count=sum(per_node),
+        device_shared=gpus % 1 > 0 if gpus else max(per_node) > 1,
+    )
+
+
+def _fit(node: dict[str, float], cpus: float, gpus: float) -> int:
+    room = [node.get(kind, 0) / asked for kind, asked in (("CPU", cpus), ("GPU", gpus)) if asked]
+    return int(min(room) + 1e-9) if room else 0

@@ -1,0 +1,59 @@
+"""What a running study tells whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bench.record import StudyRecord, TrialRecord, TrialSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """The plan is made.
+
+    Attributes:
+        study: what was asked.
+        kept: records of earlier runs that count.
+        workers: trials that run at a time; 0 if there is nothing to run.
+    """
+
+    study: StudyRecord
+    kept: tuple[TrialRecord, ...]
+    workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A trial begins, or begins again after its worker died."""
+
+    spec: TrialSpec
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone:
+    """A trial has trained and validated one more epoch."""
+
+    spec: TrialSpec
+    epoch: int
+    validation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A trial has ended; its record is in the ledger."""
+
+    record: TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """A chosen trial has answered the test split; its record is in the ledger."""
+
+    record: TrialRecord
+
+
+Event: TypeAlias = Opened | Started | EpochDone | Ended | Tested
+Observer: TypeAlias = Callable[[Event], None]

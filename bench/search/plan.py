@@ -1,0 +1,208 @@
+"""Which trial comes next: one Optuna study per arm, equal budgets, rebuilt from the records."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from bench.arm import Arm
+from bench.record import RETRIED_ON_RESUME, Status, TrialRecord, TrialSpec
+from bench.space import Choice, Dimension, Integer, Value
+
+Values = dict[str, Value]
+MakeSpec = Callable[[Arm, int, Mapping[str, Value]], TrialSpec]
+
+STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
+"""How an end is told to Optuna; every other one is FAIL."""
+
+REDRAWS = 100
+"""Attempts to draw a configuration that is not there yet, before the remaining ones are tried."""
+
+
+def random_values(arm: Arm, number: int, seed: int) -> Values:
+    """Configuration ``number`` of an arm under the random sampler.
+
+    Depends on nothing but the arguments, so that resumed, parallel and sharded runs draw the same.
+    The arm's starts come first. In a space of finitely many configurations none comes twice.
+    """
+    starts = arm.space.starts
+    if number < len(starts):
+        return arm.complete(starts[number])
+    if arm.space.size == float("inf"):
+        return _draw(arm, number, seed, 0)
+    earlier = [random_values(arm, index, seed) for index in range(number)]
+    attempt = 0
+    while (values := _draw(arm, number, seed, attempt)) in earlier:
+        attempt += 1
+    return values
+
+
+def _draw(arm: Arm, number: int, seed: int, attempt: int) -> Values:
+    return arm.space.draw(random.Random(f"{seed}/{arm.name}/{number}/{attempt}"))
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """How far an arm is.
+
+    Attributes:
+        study: Optuna's study of the arm.
+        left: numbers not given out yet, next one first.
+        asked: Optuna's trial per number that is running.
+        taken: configurations given out or finished.
+    """
+
+    study: optuna.Study
+    left: list[int]
+    asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
+    taken: list[Values] = field(default_factory=list)
+
+
+class Plan:
+    """Gives out the trials of a study, the arm with most budget left first.
+
+    Args:
+        arms: what is compared.
+        planned: trials per arm.
+        sampler: ``tpe`` or ``random``.
+        seed: of the sampler.
+        make_spec: turns an arm, a number and a configuration into a spec.
+    """
+
+    def __init__(
+        self,
+        arms: Iterable[Arm],
+        *,
+        planned: Mapping[str, int],
+        sampler: str,
+        seed: int,
+        make_spec: MakeSpec,
+    ) -> None:
+        self._arms = {arm.name: arm for arm in arms}
+        self._planned = planned
+        self._sampler = sampler
+        self._seed = seed
+        self._make_spec = make_spec
+        self._progress = {
+            name: _Progress(
+                study=_new_study(f"{seed}/{name}", planned[name]), left=list(range(planned[name]))
+            )
+            for name in self._arms
+        }
+
+    @property
+    def left(self) -> int:
+        """Trials not given out yet."""
+        return sum(len(progress.left) for progress in self._progress.values())
+
+    def keep(self, record: TrialRecord) -> bool:
+        """Counts an earlier record of this plan as done, unless its end may have been an accident.
+
+        Returns:
+            Whether it counts; if not, the trial will be given out again.
+        """
+        if record.status in RETRIED_ON_RESUME:
+            return False
+        progress = self._progress[record.arm]
+        progress.left.remove(record.number)
+        values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
+        progress.taken.append(values)
+        if values:
+            state = STATES.get(record.status, TrialState.FAIL)
+            progress.study.add_trial(
+                optuna.trial.create_trial(
+                    params=values,
+                    distributions=self._distributions(record.arm),
+                    values=_objectives(record) if state is TrialState.COMPLETE else None,
+                    state=state,
+                )
+            )
+        return True
+
+    def next(self) -> TrialSpec | None:
+        """The next trial, or ``None`` when all are given out."""
+        if not self.left:
+            return None
+        name = max(self._progress, key=lambda name: len(self._progress[name].left))
+        number = self._progress[name].left.pop(0)
+        values = self._values(name, number)
+        self._progress[name].taken.append(values)
+        return self._make_spec(self._arms[name], number, values)
+
+    def finish(self, record: TrialRecord) -> None:
+        """Tells Optuna how a trial that was given out has ended."""
+        progress = self._progress[record.arm]
+        trial = progress.asked.pop(record.number, None)
+        if trial is None:
+            return
+        state = STATES.get(record.status, TrialState.FAIL)
+        values = _objectives(record) if state is TrialState.COMPLETE else None
+        progress.study.tell(trial, values, state=state)
+
+    def _values(self, name: str, number: int) -> Values:
+        arm, progress = self._arms[name], self._progress[name]
+        if not arm.space.knobs:
+            return {}
+        if self._sampler == "random" or number < len(arm.space.starts):
+            values = random_values(arm, number, self._seed)
+            progress.study.enqueue_trial(values)
+            progress.asked[number] = progress.study.ask(self._distributions(name))
+            return values
+        for _ in range(REDRAWS):
+            trial = progress.study.ask(self._distributions(name))
+            if trial.params not in progress.taken:
+                progress.asked[number] = trial
+                return dict(trial.params)
+            progress.study.tell(trial, state=TrialState.FAIL)
+        return self._first_untaken(arm, progress)
+
+    def _first_untaken(self, arm: Arm, progress: _Progress) -> Values:
+        """A configuration of a nearly exhausted finite space, drawn until it is a new one."""
+        index = 0
+        while (values := random_values(arm, index, self._seed)) in progress.taken:
+            index += 1
+        return values
+
+    def _distributions(self, name: str) -> dict[str, BaseDistribution]:
+        knobs = self._arms[name].space.knobs
+        return {knob: _distribution(knobs[knob]) for knob in sorted(knobs)}
+
+
+def _new_study(seed: str, planned: int) -> optuna.Study:
+    """A study of two objectives; a third of a small budget is drawn before TPE may model it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            multivariate=True,
+            constant_liar=True,
+            n_startup_trials=min(10, max(5, planned // 3)),
+            seed=random.Random(seed).getrandbits(32),
+        )
+    return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.options)
+    if isinstance(dimension, Integer):
+        return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def _objectives(record: TrialRecord) -> list[float]:
+    """Validation accuracy, to be raised, and trained parameters, to be lowered."""
+    if record.accuracy is None or record.parameters is None:
+        raise ValueError(f"{record.trial}: completed without a result")
+    return [record.accuracy.validation, float(record.parameters.trained)]

@@ -1,0 +1,215 @@
+"""Everything a study needs before its first trial, found and checked; nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from bench import __version__
+from bench.anatomy import skeleton
+from bench.arm import Arm
+from bench.data import SPLITS, Dataset, Limits, baselines, load_dataset
+from bench.errors import InputError, ModelError
+from bench.ledger import Ledger
+from bench.measure import count
+from bench.model import ModelSource, locate, tokenizer_fingerprint
+from bench.provenance import code_fingerprint, commit
+from bench.record import SplitSummary, StudyRecord, TrialSpec, content_hash
+from bench.search.plan import Plan
+from bench.space import Choice, Value
+from bench.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A study whose inputs exist.
+
+    Attributes:
+        study: what was asked.
+        ledger: the run folder.
+        dataset: its questions.
+        source: its model.
+        config: the model's configuration.
+        tokenizer: the model's tokenizer.
+        data: content hash of what trials learn from and are validated on.
+        command: the command that was typed.
+    """
+
+    study: Study
+    ledger: Ledger
+    dataset: Dataset
+    source: ModelSource
+    config: PretrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+    data: str
+    command: str
+
+    @property
+    def planned(self) -> dict[str, int]:
+        """Trials per arm."""
+        return {arm.name: self.study.planned(arm) for arm in self.study.arms}
+
+    def plan(self) -> Plan:
+        """A fresh plan of all trials."""
+        file = self.study.file
+        return Plan(
+            self.study.arms,
+            planned=self.planned,
+            sampler=file.sampler,
+            seed=file.seed,
+            make_spec=self.spec,
+        )
+
+    def spec(self, arm: Arm, number: int, values: Mapping[str, Value]) -> TrialSpec:
+        """One trial of an arm."""
+        strategy, learning_rate = arm.build(values)
+        return TrialSpec(
+            study=self.study.name,
+            arm=arm.name,
+            number=number,
+            strategy=strategy,
+            learning_rate=learning_rate,
+            seed=self.study.file.seed,
+            settings=self.study.file.settings,
+            data=self.data,
+            model=self.source.fingerprint,
+            code=code_fingerprint(arm.strategy),
+            context=self.context(arm),
+        )
+
+    def context(self, arm: Arm) -> str:
+        """Content hash of everything an arm was asked for, but the number of trials."""
+        file, space = self.study.file, arm.space
+        return content_hash(
+            [
+                asdict(file.settings),
+                [file.sampler, file.seed, self.data, self.source.fingerprint],
+                [arm.strategy.name, code_fingerprint(arm.strategy), dict(arm.fixed)],
+                {name: repr(dimension) for name, dimension in space.knobs.items()},
+                [dict(start) for start in space.starts],
+            ]
+        )
+
+    def refusals(self) -> dict[str, str]:
+        """Reason per arm that cannot adapt this model."""
+        reasons = {
+            arm.name: self.plan_spec(arm).strategy.refuse(self.config) for arm in self.study.arms
+        }
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def plan_spec(self, arm: Arm) -> TrialSpec:
+        """An arm's first configuration, for questions asked before anything runs."""
+        start = arm.space.starts[0] if arm.space.starts else {}
+        return self.spec(arm, 0, arm.complete(start))
+
+    def record(self, *, truncated: float, notices: tuple[str, ...]) -> StudyRecord:
+        """What ``study.json`` says.
+
+        Args:
+            truncated: share of sequences that were cut.
+            notices: what was found besides the data's own notices.
+        """
+        file, splits = self.study.file, self.dataset.splits
+        return StudyRecord(
+            name=self.study.name,
+            command=self.command,
+            commit=commit(),
+            paretune=__version__,
+            model=self.source.name,
+            model_fingerprint=self.source.fingerprint,
+            tokenizer=tokenizer_fingerprint(self.tokenizer),
+            total_parameters=count(skeleton(self.config).parameters()),
+            dataset=self.dataset.name,
+            splits={
+                split: SplitSummary(
+                    questions=len(splits[split]), fingerprint=self.dataset.fingerprint(split)
+                )
+                for split in SPLITS
+            },
+            chance=baselines(splits["train"], splits["validation"]).random,
+            truncated=truncated,
+            arms={arm.name: arm.strategy.name for arm in self.study.arms},
+            contexts={arm.name: self.context(arm) for arm in self.study.arms},
+            spaces={arm.name: _shown_space(arm) for arm in self.study.arms},
+            bounds={arm.name: _bounds(arm) for arm in self.study.arms},
+            planned=self.planned,
+            settings=file.settings,
+            sampler=file.sampler,
+            seed=file.seed,
+            left_out=self.study.left_out,
+            notices=(*self.dataset.notices, *notices),
+        )
+
+
+def prepare(study: Study, folder: Path, command: str) -> Prepared:
+    """Finds and checks model, data and run folder.
+
+    Raises:
+        InputError: with everything that is wrong with any of them.
+    """
+    file = study.file
+    problems: list[str] = []
+    source = dataset = None
+    try:
+        source = locate(file.model)
+        config, tokenizer = source.config(), source.tokenizer()
+        problems.extend(_unfit(file.max_length, config))
+    except ModelError as error:
+        problems.extend(error.problems)
+    limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
+    try:
+        dataset = load_dataset(file.dataset, limits)
+    except InputError as error:
+        problems.extend(error.problems)
+    problems.extend(_unusable(folder))
+    if problems or source is None or dataset is None:
+        raise InputError(*problems)
+    shown = [dataset.fingerprint("train"), dataset.fingerprint("validation")]
+    return Prepared(
+        study=study,
+        ledger=Ledger(folder),
+        dataset=dataset,
+        source=source,
+        config=config,
+        tokenizer=tokenizer,
+        data=content_hash([*shown, tokenizer_fingerprint(tokenizer)]),
+        command=command,
+    )
+
+
+def _unfit(max_length: int, config: PretrainedConfig) -> list[str]:
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and max_length > positions:
+        return [f"--max-length {max_length}: the model has {positions} positions"]
+    return []
+
+
+def _unusable(folder: Path) -> list[str]:
+    """Why nothing can be written to a folder, which may not exist yet."""
+    if folder.exists() and not folder.is_dir():
+        return [f"--out {folder}: is a file, a folder is needed"]
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "study.json").exists():
+        foreign = [path.name for path in folder.iterdir() if path.name != ".lock"]
+        if foreign:
+            return [f"--out {folder}: holds {foreign[0]} but no study; choose an empty folder"]
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK):
+        return [f"--out {folder}: cannot be written"]
+    return []
+
+
+def _shown_space(arm: Arm) -> dict[str, str]:
+    searched = {name: str(arm.space.knobs[name]) for name in sorted(arm.space.knobs)}
+    return {**searched, **{name: str(value) for name, value in sorted(arm.fixed.items())}}
+
+
+def _bounds(arm: Arm) -> dict[str, tuple[float, float]]:
+    return {
+        name: (dimension.low, dimension.high)
+        for name, dimension in arm.space.knobs.items()
+        if not isinstance(dimension, Choice)
+    }

@@ -1,0 +1,194 @@
+"""Run a prepared study from wherever its ledger stands to a written report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench.errors import LedgerError
+from bench.ledger import Ledger, Records, set_aside, write_whole
+from bench.record import Status, StudyRecord, TestScore, TrialRecord
+from bench.search.cluster import Demand, Slots, cluster
+from bench.search.dispatch import Dispatcher
+from bench.search.events import Observer, Opened, Tested
+from bench.search.plan import Plan
+from bench.search.prepare import Prepared
+from bench.search.worker import WorkerSetup
+from bench.tokens import TokenSplit, tokenise
+from reports.standings import best_trials
+from reports.write import render
+
+ENDED_WELL = frozenset({Status.COMPLETED, Status.PRUNED, Status.SKIPPED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        study: what was asked.
+        records: one per trial that has ended, of this study and these settings.
+        interrupted: whether planned trials have not ended.
+    """
+
+    study: StudyRecord
+    records: tuple[TrialRecord, ...]
+    interrupted: bool
+
+    @property
+    def failed(self) -> tuple[TrialRecord, ...]:
+        """Trials that ended without a result."""
+        return tuple(record for record in self.records if record.status not in ENDED_WELL)
+
+
+def run_study(
+    prepared: Prepared, demand: Demand, observe: Observer, *, fresh_workers: bool = False
+) -> Outcome:
+    """Runs what the ledger lacks, scores the chosen trials on test, writes the report.
+
+    Args:
+        prepared: the study.
+        demand: where to run it.
+        observe: told of every event.
+        fresh_workers: a new process for every trial.
+
+    Raises:
+        InputError: the cluster cannot serve it, or the folder is in use.
+    """
+    ledger = prepared.ledger
+    with ExitStack() as stack:
+        before = _resume(prepared, ledger.records())
+        slots: Slots | None = None
+        if before.plan.left or _untested(prepared, before.kept):
+            slots = stack.enter_context(cluster(demand))
+        stack.enter_context(ledger.lock())
+        standing = _resume(prepared, ledger.records(), mend=True)
+        train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
+        study = prepared.record(truncated=_truncated(train, validation), notices=standing.notices)
+        ledger.write_study(study)
+        workers = slots.count if slots and standing.plan.left else 0
+        observe(Opened(study=study, kept=standing.kept, workers=workers))
+        records = list(standing.kept)
+        if slots is not None:
+            dispatcher = Dispatcher(
+                slots=slots,
+                setup=_setup(prepared, train, validation, slots),
+                ledger=ledger,
+                observe=observe,
+                fresh_workers=fresh_workers,
+            )
+            records += dispatcher.run(standing.plan)
+            if len(records) == sum(study.planned.values()):
+                records = _score(prepared, dispatcher, records)
+        write_report(ledger, study, records)
+        interrupted = len(records) < sum(study.planned.values())
+        return Outcome(study=study, records=tuple(records), interrupted=interrupted)
+
+
+def write_report(ledger: Ledger, study: StudyRecord, records: Iterable[TrialRecord]) -> None:
+    """Writes every file of the report."""
+    for name, content in render(study, list(records)).items():
+        write_whole(ledger.report_folder / name, content)
+
+
+def study_records(ledger: Ledger) -> tuple[StudyRecord, list[TrialRecord]]:
+    """A run folder's study and the trials that belong to it.
+
+    Raises:
+        LedgerError: it is no run folder, or records are damaged.
+    """
+    study, found = ledger.study(), ledger.records()
+    if found.damaged:
+        faults = (f"{path.name}: {fault}" for path, fault in found.damaged.items())
+        raise LedgerError(*faults, "run the study's command again: it sets damaged files aside")
+    return study, [record for record in found.readable.values() if study.holds(record)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """Where a ledger stands.
+
+    Attributes:
+        plan: what is left to do.
+        kept: records that count.
+        notices: what there is to tell.
+    """
+
+    plan: Plan
+    kept: tuple[TrialRecord, ...]
+    notices: tuple[str, ...]
+
+
+def _resume(prepared: Prepared, found: Records, *, mend: bool = False) -> _Standing:
+    """Compares the records with the plan; with ``mend`` damaged files are set aside."""
+    plan = prepared.plan()
+    contexts = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
+    mine = [r for r in found.readable.values() if contexts.get(r.arm) == r.context]
+    kept = [r for r in mine if r.number < prepared.planned[r.arm] and plan.keep(r)]
+    notices = []
+    for path, fault in found.damaged.items():
+        aside = set_aside(path) if mend else path
+        notices.append(f"{path.name} was damaged ({fault}); set aside as {aside.name}")
+    if apart := len(found.readable) - len(mine):
+        notices.append(
+            f"{apart} records of other settings, data or code are in this run folder; left out"
+        )
+    return _Standing(plan=plan, kept=tuple(kept), notices=tuple(notices))
+
+
+def _untested(prepared: Prepared, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The chosen trial of each arm that has not answered this test split yet."""
+    data = prepared.dataset.fingerprint("test")
+    chosen = best_trials(records).values()
+    return [record for record in chosen if record.test is None or record.test.data != data]
+
+
+def _score(
+    prepared: Prepared, dispatcher: Dispatcher, records: list[TrialRecord]
+) -> list[TrialRecord]:
+    """Scores the chosen trials on test; only here are the test questions made into tokens."""
+    arms = {arm.name: arm for arm in prepared.study.arms}
+    chosen = {record.fingerprint: record for record in _untested(prepared, records)}
+    specs = [
+        prepared.spec(arms[r.arm], r.number, {k: r.values[k] for k in arms[r.arm].space.knobs})
+        for r in chosen.values()
+    ]
+    data = prepared.dataset.fingerprint("test")
+    scored: dict[str, TrialRecord] = {}
+    for fingerprint, score in dispatcher.score(specs, _tokens(prepared, "test"), data).items():
+        if isinstance(score, TestScore):
+            record = chosen[fingerprint].model_copy(update={"test": score})
+        else:
+            reason = f"could not be scored on test: {score}".splitlines()[0]
+            record = chosen[fingerprint].model_copy(update={"reason": reason})
+        dispatcher.ledger.write(record)
+        dispatcher.observe(Tested(record=record))
+        scored[fingerprint] = record
+    return [scored.get(record.fingerprint, record) for record in records]
+
+
+def _tokens(prepared: Prepared, split: str) -> TokenSplit:
+    return tokenise(
+        prepared.dataset.splits[split], prepared.tokenizer, prepared.study.file.max_length
+    )
+
+
+def _truncated(*splits: TokenSplit) -> float:
+    """Share of sequences that were cut."""
+    return sum(split.truncated for split in splits) / sum(split.sequences for split in splits)
+
+
+def _setup(
+    prepared: Prepared, train: TokenSplit, validation: TokenSplit, slots: Slots
+) -> WorkerSetup:
+    return WorkerSetup(
+        model=prepared.study.file.model,
+        train=train,
+        validation=validation,
+        precision=prepared.study.file.precision,
+        threads=max(1, int(slots.cpus)),
+        use_gpu=slots.gpus > 0,
+        device_shared=slots.device_shared,
+        folder=prepared.ledger.folder.absolute(),
+    )

@@ -1,0 +1,107 @@
+"""The contract of a fine-tuning method, and the methods that are installed."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.errors import PluginError
+from bench.plugins import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from bench.space import Value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Strategy(ABC):
+    """One way of fine-tuning a pretrained backbone. A frozen dataclass whose fields are its knobs.
+
+    An instance is the trial's label (``repr``), its record (``knobs``), its identity (``==``) and
+    its transport to a worker (pickle). A strategy describes *what* learns; when it is trained,
+    timed and counted is the harness's business, the same way for all.
+
+    Attributes:
+        name: how people call it.
+        paper: URL of the primary source.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+
+    @abstractmethod
+    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
+        """Freezes what stays and inserts what learns; may change ``backbone`` in place.
+
+        New weights are drawn from torch's global generator, which the harness has seeded.
+
+        Args:
+            backbone: the pretrained model without head, every parameter trainable, in float32.
+
+        Returns:
+            A module that is called as the backbone is (``input_ids``, ``attention_mask`` and, for
+            pairs, ``token_type_ids``, each ``(sequences, tokens)``) and whose result has a
+            ``last_hidden_state`` of shape ``(sequences, tokens, width)``. Its parameters with
+            ``requires_grad`` are what this strategy trains.
+
+        Raises:
+            TrialRefused: the strategy cannot adapt this backbone.
+        """
+
+    def refuse(self, config: PretrainedConfig) -> str | None:
+        """Why a model of this configuration cannot be adapted, or ``None`` if it can.
+
+        Asked before any device is used; the trial is then skipped with this reason.
+        """
+        return None
+
+    def deploy(self, backbone: nn.Module) -> nn.Module:
+        """The form whose inference is timed, with the same logits.
+
+        Args:
+            backbone: what ``adapt`` returned, trained, in evaluation mode; may be changed.
+        """
+        return backbone
+
+    @property
+    def knobs(self) -> dict[str, Value]:
+        """Field values by name."""
+        return dataclasses.asdict(self)
+
+
+GROUP = "paretune.strategies"
+
+
+@cache
+def installed_strategies() -> Plugins[type[Strategy]]:
+    """The strategies of all installed distributions, imported once per process."""
+    return load_plugins(GROUP, check_strategy)
+
+
+def check_strategy(name: str, loaded: object) -> type[Strategy]:
+    """Checks what can be checked without a model.
+
+    Raises:
+        PluginError: ``loaded`` is not a strategy class that keeps the contract.
+    """
+    if not (isinstance(loaded, type) and issubclass(loaded, Strategy)):
+        raise PluginError(name, f"{loaded!r} is not a subclass of bench.strategy.Strategy")
+    if getattr(loaded, "name", None) != name:
+        raise PluginError(name, f"{loaded.__name__}.name must be {name!r}, the entry point's name")
+    if not str(getattr(loaded, "paper", "")).startswith("https://"):
+        raise PluginError(name, f"{loaded.__name__}.paper must be the URL of the primary source")
+    parameters = loaded.__dict__.get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
+        raise PluginError(name, f"{loaded.__name__} must be a @dataclass(frozen=True)")
+    missing = [
+        field.name
+        for field in dataclasses.fields(loaded)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise PluginError(name, f"every knob needs a default, {', '.join(missing)} has none")
+    return loaded

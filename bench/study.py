@@ -1,0 +1,202 @@
+"""A study: what a person asks for, checked whole before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bench.arm import Arm, make_arm
+from bench.errors import StudyError
+from bench.plugins import NAME
+from bench.record import Pooling, Precision, TrainSettings
+from bench.space import UNKNOWN_STRATEGY, installed_spaces
+from bench.strategy import installed_strategies
+
+ALL = "all"
+Count = Annotated[int, Field(ge=1)]
+
+
+class StudyFile(BaseModel):
+    """The keys of a study YAML, each of which a command-line option can override.
+
+    Attributes:
+        name: of the study; names the run folder.
+        model: ``bundled``, a Hub id or a folder.
+        dataset: a known name or a folder.
+        strategies: ``all``, a list of names, or settings per arm (see ``bench.arm.make_arm``);
+            an arm whose name is no strategy names one under ``strategy``.
+        trials: per arm.
+        epochs: and the other training settings, see ``TrainSettings``.
+        train_limit: most questions used of a split; likewise for the other two.
+        sampler: ``tpe`` learns from finished trials, ``random`` does not.
+        seed: of everything.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: str | None = None
+    model: str = "bundled"
+    dataset: str = "elementary"
+    strategies: str | list[str] | dict[str, dict[str, Any] | None] = ALL
+    trials: Count = 4
+    epochs: Count = 3
+    batch_size: Count = 16
+    max_length: Annotated[int, Field(ge=8)] = 128
+    pooling: Pooling = "cls"
+    precision: Precision = "auto"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    train_limit: Count | None = None
+    validation_limit: Count | None = None
+    test_limit: Count | None = None
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str | None) -> str | None:
+        if name is not None and not NAME.fullmatch(name):
+            raise ValueError(f"must match {NAME.pattern}")
+        return name
+
+    @property
+    def settings(self) -> TrainSettings:
+        """The training settings among the keys."""
+        return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A checked study.
+
+    Attributes:
+        name: of the study.
+        file: its keys, defaults filled in.
+        arms: what is compared.
+        left_out: plug-ins that could not be used.
+    """
+
+    name: str
+    file: StudyFile
+    arms: tuple[Arm, ...]
+    left_out: tuple[str, ...]
+
+    def planned(self, arm: Arm) -> int:
+        """Trials of an arm: the budget, or fewer where the space holds fewer configurations."""
+        return int(min(self.file.trials, arm.space.size))
+
+
+def load_study(path: Path | None, overrides: Mapping[str, Any], sets: Sequence[str] = ()) -> Study:
+    """Reads a study file, lays options over it and resolves every name.
+
+    Args:
+        path: YAML file; ``None`` for defaults alone.
+        overrides: value per key, from options that were given.
+        sets: ``arm.knob=value`` settings, values in YAML.
+
+    Raises:
+        StudyError: with one sentence per key, value or name that does not fit.
+    """
+    keys = {**(_read(path) if path else {}), **overrides}
+    try:
+        file = StudyFile.model_validate(keys)
+    except ValidationError as error:
+        raise StudyError(*(_told(fault) for fault in error.errors())) from error
+    problems: list[str] = []
+    arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
+    if problems:
+        raise StudyError(*problems)
+    name = file.name or (path.stem if path else f"{_label(file.dataset)}-{_label(file.model)}")
+    broken = (*installed_strategies().broken, *installed_spaces().broken)
+    return Study(name=name, file=file, arms=arms, left_out=tuple(map(str, broken)))
+
+
+def preset(name: str) -> Path:
+    """The file of a study that comes with the package."""
+    import search_spaces.presets
+
+    return Path(next(iter(search_spaces.presets.__path__))) / f"{name}.yaml"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}: is no YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        allowed = ", ".join(StudyFile.model_fields)
+        raise StudyError(f"{path}: must be a mapping of {allowed}")
+    return content
+
+
+def _arm_settings(strategies: str | list[str] | dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings per arm, whichever way the study lists its arms."""
+    if isinstance(strategies, dict):
+        return {name: dict(settings or {}) for name, settings in strategies.items()}
+    names = strategies.split(",") if isinstance(strategies, str) else strategies
+    names = [name.strip() for name in names]
+    if ALL in names:
+        names = list(installed_strategies().found)
+    return {name: {} for name in names}
+
+
+def _with_sets(
+    arms: dict[str, dict[str, Any]], sets: Sequence[str], problems: list[str]
+) -> dict[str, dict[str, Any]]:
+    for text in sets:
+        target, equals, value = text.partition("=")
+        arm, dot, knob = target.strip().partition(".")
+        if not (equals and dot and knob):
+            problems.append(f"--set {text}: must be arm.knob=value, such as lora.rank=8")
+        elif arm not in arms:
+            problems.append(f"--set {text}: no arm {arm!r}; the study has {', '.join(arms)}")
+        else:
+            try:
+                arms[arm][knob] = yaml.safe_load(value)
+            except yaml.YAMLError:
+                problems.append(f"--set {text}: {value!r} is no YAML value")
+    return arms
+
+
+def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[Arm, ...]:
+    found = installed_strategies().found
+    arms: list[Arm] = []
+    for name, given in settings.items():
+        kind = given.pop("strategy", name)
+        if not NAME.fullmatch(name):
+            problems.append(f"arm {name!r}: a name must match {NAME.pattern}")
+        elif kind not in found:
+            problems.append(f"unknown strategy {kind!r}; installed are {', '.join(sorted(found))}")
+        else:
+            space = installed_spaces().found.get(kind, UNKNOWN_STRATEGY)
+            try:
+                arms.append(make_arm(name, found[kind], space, given))
+            except StudyError as error:
+                problems.extend(error.problems)
+    if not settings:
+        problems.append("strategies: name at least one")
+    return tuple(arms)
+
+
+def _label(name: str) -> str:
+    """A model's or dataset's name as part of a study's name."""
+    last = name.rstrip("/").rsplit("/", 1)[-1]
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in last).lstrip(".")
+    return kept[:39] or "study"
+
+
+def _told(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"] if part not in {"str", "list[str]"})
+    if fault["type"] == "extra_forbidden":
+        keys = ", ".join(StudyFile.model_fields)
+        return f"{place} = {fault['input']!r}: no such key; keys are {keys}"
+    return f"{place} = {fault['input']!r}: {fault['msg']}"

@@ -1,0 +1,104 @@
+"""One training loop for every strategy: AdamW, linear warm-up and decay, gradient clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+
+from bench.errors import TrialDiverged
+from bench.record import TrainSettings
+from bench.tokens import Batch
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a model of this precision computes."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+class Training:
+    """Optimizer and schedule of one model.
+
+    Args:
+        model: called with a batch, gives logits ``(questions, choices)``; on its device.
+        settings: see ``TrainSettings``.
+        learning_rate: reached at the end of the warm-up.
+        total_steps: optimizer steps of all epochs, at whose end the learning rate is 0.
+        precision: ``fp32`` or ``bf16``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: TrainSettings,
+        *,
+        learning_rate: float,
+        total_steps: int,
+        precision: str,
+    ) -> None:
+        self._model = model
+        self._trained = [p for p in model.parameters() if p.requires_grad]
+        self._device = self._trained[0].device
+        self._precision = precision
+        self._clip_norm = settings.clip_norm
+        self._steps = 0
+        self._optimizer = torch.optim.AdamW(
+            _groups(self._trained, settings.weight_decay), lr=learning_rate, fused=True
+        )
+        warmup = max(1, round(settings.warmup_ratio * total_steps))
+        self._schedule = LambdaLR(
+            self._optimizer, lambda step: _triangle(step, warmup=warmup, total=total_steps)
+        )
+
+    def epoch(self, batches: Iterable[Batch]) -> float:
+        """Trains on every batch once.
+
+        Returns:
+            The mean loss over the batches.
+
+        Raises:
+            TrialDiverged: a loss was not finite.
+        """
+        self._model.train()
+        losses = torch.stack([self._step(batch) for batch in batches])
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            first = int((~finite).nonzero()[0])
+            step = self._steps - len(losses) + first
+            raise TrialDiverged(step, float(losses[first]))
+        return float(losses.mean())
+
+    def _step(self, batch: Batch) -> torch.Tensor:
+        """One optimizer step; the loss stays on the device, so that nothing waits for it."""
+        batch = batch.to(self._device)
+        with autocast(self._device, self._precision):
+            logits = self._model(batch)
+        loss = F.cross_entropy(logits, batch.answers)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._steps += 1
+        return loss.detach()
+
+
+def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    """Decay for matrices, none for biases, norms and other vectors (Loshchilov & Hutter 2019)."""
+    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
+    groups: list[dict[str, object]] = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _triangle(step: int, *, warmup: int, total: int) -> float:
+    """Factor of the learning rate: rises linearly over ``warmup`` steps, then falls to 0."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, (total - step) / max(1, total - warmup))

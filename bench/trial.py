@@ -1,0 +1,252 @@
+"""Run one trial: adapt, train, measure. TrialSpec in, TrialRecord out; knows nothing of Ray."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save
+
+from bench.errors import TrialDiverged, TrialRefused
+from bench.ledger import write_whole
+from bench.measure import (
+    PeakMemory,
+    accuracy,
+    count,
+    environment,
+    load_trained,
+    trained_tensors,
+)
+from bench.model import MultipleChoiceModel
+from bench.record import (
+    Accuracy,
+    Parameters,
+    Seconds,
+    Status,
+    TestScore,
+    TrialRecord,
+    TrialSpec,
+)
+from bench.tokens import TokenSplit, batches, training_order
+from bench.train import Training
+from bench.workbench import Workbench
+
+TRACEBACK_LINES = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What is known of a trial after an epoch.
+
+    Attributes:
+        epoch: epochs done.
+        validation: accuracy after this epoch; ``None`` when the trial ended without one.
+        record: the finished record, once the trial has ended.
+    """
+
+    epoch: int
+    validation: float | None
+    record: TrialRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Learner:
+    """An adapted model, ready to be trained.
+
+    Attributes:
+        model: on its device.
+        training: its optimizer.
+        before: validation accuracy before the first step.
+    """
+
+    model: MultipleChoiceModel
+    training: Training
+    before: float
+
+
+@dataclass(kw_only=True)
+class _Best:
+    """The epoch with the highest validation accuracy, the first of equals."""
+
+    epoch: int = 0
+    validation: float = -1.0
+    predictions: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Trial:
+    """One trial, advanced an epoch at a time, so that others may watch it or stop it.
+
+    Args:
+        spec: what to run.
+        workbench: what the worker keeps.
+        checkpoint: file for the tensors that were trained.
+    """
+
+    def __init__(self, spec: TrialSpec, workbench: Workbench, checkpoint: Path) -> None:
+        self._spec = spec
+        self._bench = workbench
+        self._checkpoint = checkpoint
+        self._clock = workbench.stopwatch()
+        self._memory = PeakMemory(workbench.device)
+        self._learner: _Learner | None = None
+        self._per_epoch: list[float] = []
+        self._best = _Best()
+
+    def advance(self) -> Progress:
+        """Trains and validates one epoch; after the last one the progress holds the record.
+
+        Whatever goes wrong inside a trial ends here as a record with a status and a reason.
+        """
+        try:
+            self._learner = self._learner or self._prepare()
+            self._train_epoch(self._learner)
+            done = len(self._per_epoch) == self._spec.settings.epochs
+            record = self._finish(self._learner) if done else None
+        except Exception as error:  # noqa: BLE001 - the one place where failures become records
+            record = failure(self._spec, error)
+        if record is not None:
+            self._learner, self._best = None, _Best()
+        last = self._per_epoch[-1] if self._per_epoch else None
+        return Progress(epoch=len(self._per_epoch), validation=last, record=record)
+
+    def _prepare(self) -> _Learner:
+        """Adapts the model and scores it before it has learnt anything."""
+        spec, bench = self._spec, self._bench
+        with self._clock.span("load"):
+            model = bench.adapted(spec)
+        with self._clock.span("validation"):
+            before = accuracy(bench.answers(model, bench.validation), bench.validation)
+        steps_per_epoch = -(-bench.train.questions // spec.settings.batch_size)
+        training = Training(
+            model,
+            spec.settings,
+            learning_rate=spec.learning_rate,
+            total_steps=steps_per_epoch * spec.settings.epochs,
+            precision=bench.precision,
+        )
+        torch.manual_seed(spec.seed)  # of dropout, whatever the strategy has drawn before
+        return _Learner(model=model, training=training, before=before)
+
+    def _train_epoch(self, learner: _Learner) -> None:
+        """Trains and validates once, and keeps the trained tensors if it is the best so far."""
+        bench, epoch = self._bench, len(self._per_epoch)
+        order = training_order(bench.train, self._spec.settings.batch_size, self._spec.seed, epoch)
+        with self._clock.span("train"):
+            learner.training.epoch(batches(bench.train, order))
+        with self._clock.span("validation"):
+            predictions = bench.answers(learner.model, bench.validation)
+        score = accuracy(predictions, bench.validation)
+        self._per_epoch.append(score)
+        if score > self._best.validation:
+            tensors = trained_tensors(learner.model)
+            self._best = _Best(
+                epoch=epoch + 1,
+                validation=score,
+                predictions=predictions,
+                tensors={name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()},
+            )
+
+    def _finish(self, learner: _Learner) -> TrialRecord:
+        """Goes back to the best epoch, stores it, and measures the form that is deployed."""
+        bench, model, best = self._bench, learner.model, self._best
+        load_trained(model, best.tensors)
+        with self._clock.span("checkpoint"):
+            content = save(best.tensors)
+            write_whole(self._checkpoint, content)
+        peak_bytes = self._memory.peak_bytes
+        trained, head, total = (
+            count(tensors)
+            for tensors in (best.tensors.values(), model.head.parameters(), model.parameters())
+        )
+        pretrained = count(bench.backbone.parameters())
+        inference = bench.deploy(self._spec.strategy, model, self._clock)
+        attention = str(bench.backbone.config._attn_implementation)
+        return TrialRecord.of(
+            self._spec,
+            Status.COMPLETED,
+            accuracy=Accuracy(
+                before=learner.before,
+                per_epoch=tuple(self._per_epoch),
+                validation=best.validation,
+                best_epoch=best.epoch,
+                predictions=tuple(best.predictions.tolist()),
+            ),
+            parameters=Parameters(
+                trained=trained,
+                head=head,
+                added=total - pretrained,
+                total=total,
+                trained_tensors=len(best.tensors),
+                stored_bytes=len(content),
+                added_at_inference=count(model.parameters()) - pretrained,
+            ),
+            seconds=self._seconds(),
+            inference=inference,
+            peak_bytes=peak_bytes,
+            environment=environment(bench.device, bench.precision, attention),
+        )
+
+    def _seconds(self) -> Seconds:
+        spans = self._clock.seconds
+        seen = self._bench.train.questions * self._spec.settings.epochs
+        return Seconds(
+            load=spans["load"],
+            train=spans["train"],
+            validation=spans["validation"],
+            checkpoint=spans["checkpoint"],
+            train_per_question=spans["train"] / seen,
+            lost=0.0,
+            device_shared=self._bench.device_shared,
+        )
+
+
+def score_test(
+    spec: TrialSpec, workbench: Workbench, checkpoint: Path, test: TokenSplit, data: str
+) -> TestScore:
+    """Answers the test split once with the tensors a trial has stored.
+
+    Args:
+        spec: the chosen trial.
+        workbench: a worker's.
+        checkpoint: file the trial has written.
+        test: the test questions.
+        data: their content hash.
+
+    Raises:
+        OSError: the checkpoint cannot be read.
+        ValueError: it does not fit the model.
+    """
+    model = workbench.adapted(spec)
+    load_trained(model, load_file(checkpoint))
+    predictions = workbench.answers(model, test)
+    return TestScore(
+        accuracy=accuracy(predictions, test), predictions=tuple(predictions.tolist()), data=data
+    )
+
+
+def failure(spec: TrialSpec, error: Exception) -> TrialRecord:
+    """The record of a trial that an exception ended."""
+    if isinstance(error, TrialRefused):
+        return TrialRecord.of(spec, Status.SKIPPED, reason=error.reason)
+    if isinstance(error, TrialDiverged):
+        return TrialRecord.of(spec, Status.DIVERGED, reason=str(error))
+    summary = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    if _is_out_of_memory(error):
+        reason = f"batch of {spec.settings.batch_size} questions does not fit: {summary}"
+        return TrialRecord.of(spec, Status.OUT_OF_MEMORY, reason=reason)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return TrialRecord.of(
+        spec, Status.FAILED, reason=summary, traceback="\n".join(lines[-TRACEBACK_LINES:])
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has a class of its own; the CPU allocator raises a RuntimeError that says so."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,1 @@
+"""Pure functions from trial records to tables, figures and text."""

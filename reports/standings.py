@@ -1,0 +1,193 @@
+"""Where each arm stands: its best trial, its counts, its interval. The one selection rule."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from bench.record import Status, StudyRecord, TestScore, TrialRecord
+from reports.metrics import Metric, metric
+
+FAILURES = (Status.FAILED, Status.OUT_OF_MEMORY, Status.DIVERGED, Status.TIMED_OUT)
+"""Ends that count as failed; ``skipped`` and ``pruned`` are decisions, not failures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A confidence interval of an accuracy, as shares 0 … 1."""
+
+    low: float
+    high: float
+
+    @property
+    def half(self) -> float:
+        """Half of its width."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One arm of a study.
+
+    Attributes:
+        arm: its name.
+        strategy: its strategy's name.
+        best: the chosen trial; ``None`` if no trial was completed.
+        ends: finished trials by status.
+        planned: planned trials; ``None`` if the study does not name the arm.
+        reason: why the first trial without a result had none.
+    """
+
+    arm: str
+    strategy: str
+    best: TrialRecord | None
+    ends: dict[Status, int]
+    planned: int | None
+    reason: str | None
+
+    @property
+    def completed(self) -> int:
+        """Trials with a result."""
+        return self.ends.get(Status.COMPLETED, 0)
+
+    @property
+    def failed(self) -> int:
+        """Trials that broke off: failed, out of memory, diverged or timed out."""
+        return sum(self.ends.get(status, 0) for status in FAILURES)
+
+    @property
+    def missing(self) -> int:
+        """Planned trials without a record."""
+        return max(0, (self.planned or 0) - sum(self.ends.values()))
+
+    @property
+    def test_interval(self) -> Interval | None:
+        """95 % Wilson interval of the chosen trial's test accuracy."""
+        return None if self.best is None else score_interval(self.best.test)
+
+    def said(self) -> str:
+        """The counts in words: ``3 completed, 1 diverged, 1 missing``."""
+        parts = [f"{count} {status.replace('_', ' ')}" for status, count in self.ends.items()]
+        return ", ".join(parts + ([f"{self.missing} missing"] if self.missing else []))
+
+
+def wilson(right: int, questions: int, confidence: float = 0.95) -> Interval:
+    """Interval of a share by Wilson's score method.
+
+    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n), with p = right/n and z the normal quantile.
+
+    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953.
+
+    Args:
+        right: questions answered right.
+        questions: questions asked, at least 1.
+        confidence: coverage asked for.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p = right / questions
+    centre = p + z * z / (2 * questions)
+    half = z * math.sqrt(p * (1 - p) / questions + (z / (2 * questions)) ** 2)
+    scale = 1 + z * z / questions
+    return Interval(low=max(0.0, (centre - half) / scale), high=min(1.0, (centre + half) / scale))
+
+
+def score_interval(score: TestScore | None) -> Interval | None:
+    """95 % Wilson interval of a test accuracy; ``None`` without a score."""
+    if score is None or not score.predictions:
+        return None
+    questions = len(score.predictions)
+    return wilson(round(score.accuracy * questions), questions)
+
+
+def completed(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that have a result."""
+    return [
+        record
+        for record in records
+        if record.status is Status.COMPLETED and record.accuracy and record.parameters
+    ]
+
+
+def best_trials(records: Iterable[TrialRecord]) -> dict[str, TrialRecord]:
+    """The chosen trial of every arm that completed one, by arm name.
+
+    Highest validation accuracy; of equals fewer trained parameters, then the lower number. Test
+    scores play no part.
+    """
+    best: dict[str, TrialRecord] = {}
+    for record in sorted(completed(records), key=_preference):
+        best.setdefault(record.arm, record)
+    return dict(sorted(best.items()))
+
+
+def _preference(record: TrialRecord) -> tuple[float, int, int, str]:
+    assert record.accuracy is not None  # completed() saw to both
+    assert record.parameters is not None
+    return (
+        -record.accuracy.validation,
+        record.parameters.trained,
+        record.number,
+        record.fingerprint,
+    )
+
+
+def in_order(study: StudyRecord, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Records by arm as the study lists them, then by number."""
+    place = {arm: index for index, arm in enumerate(study.arms)}
+    return sorted(
+        records, key=lambda r: (place.get(r.arm, len(place)), r.arm, r.number, r.fingerprint)
+    )
+
+
+def standings(
+    study: StudyRecord, records: Iterable[TrialRecord], sort: str | None = None
+) -> list[Standing]:
+    """All arms, the best first; arms without the figure last, in the study's order.
+
+    Args:
+        study: what was asked.
+        records: its finished trials.
+        sort: name of the metric of the chosen trial that decides; by default test accuracy if
+            every chosen trial has it, else validation accuracy.
+
+    Raises:
+        StudyError: there is no such metric.
+    """
+    ordered = in_order(study, records)
+    best = best_trials(ordered)
+    names = dict.fromkeys([*study.arms, *(record.arm for record in ordered)])
+    rows = [_standing(study, arm, ordered, best.get(arm)) for arm in names]
+    chosen = metric(sort) if sort else leading_metric(best.values())
+    return sorted(rows, key=lambda row: _place(row, chosen))
+
+
+def leading_metric(chosen: Iterable[TrialRecord]) -> Metric:
+    """Test accuracy if every chosen trial has it, else validation accuracy."""
+    scored = [record.test is not None for record in chosen]
+    return metric("test_accuracy" if scored and all(scored) else "validation_accuracy")
+
+
+def _standing(
+    study: StudyRecord, arm: str, ordered: list[TrialRecord], best: TrialRecord | None
+) -> Standing:
+    own = [record for record in ordered if record.arm == arm]
+    counts = Counter(record.status for record in own)
+    reasons = (record.reason for record in own if record.reason)
+    return Standing(
+        arm=arm,
+        strategy=study.arms.get(arm) or own[0].strategy,
+        best=best,
+        ends={status: counts[status] for status in Status if counts[status]},
+        planned=study.planned.get(arm),
+        reason=next(reasons, None),
+    )
+
+
+def _place(row: Standing, chosen: Metric) -> tuple[bool, float, float]:
+    value = None if row.best is None else chosen.read(row.best)
+    if value is None or row.best is None:
+        return (True, 0.0, 0.0)
+    return (False, chosen.rank(value), metric("trained_parameters").read(row.best) or 0.0)

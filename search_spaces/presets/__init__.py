@@ -1,0 +1,1 @@
+"""Studies as they come with the package."""

@@ -1,0 +1,1 @@
+"""Fine-tuning methods: one method, one file. Installed as entry points, found by name."""

@@ -1,0 +1,183 @@
+"""The report: what it says of a study, and what it never says."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from bench.record import Status, StudyRecord, TrialRecord
+from reports.findings import edge
+from reports.markdown import report
+from tests.reports.records import ENVIRONMENT, broken, realistic, study, trial
+
+
+def _complete(*arms: str) -> tuple[StudyRecord, list[TrialRecord]]:
+    return study(arms, planned=1), [trial(arm, test=300) for arm in arms]
+
+
+def _section(text: str, title: str) -> str:
+    return text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0].strip()
+
+
+def test_a_complete_even_study_has_no_banner_and_no_warning() -> None:
+    text = report(*_complete("full", "lora"))
+    assert "\n> " not in text
+    assert _section(text, "Warnings") == "None."
+    assert _section(text, "Trials without a result") == "None."
+
+
+def test_the_leaderboard_has_the_columns_of_a_results_table() -> None:
+    text = _section(report(*_complete("lora")), "Leaderboard")
+    line = next(line for line in text.splitlines() if line.startswith("| lora"))
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [
+        "lora",
+        r"rank=8 alpha=16 targets=query+value learning\_rate=0.0001",
+        "0.260",
+        "0.600 (0.556 to 0.642)",
+        "0.600",
+        "26",
+        "74,113",
+        "3 m 17.5 s",
+        "2.50 s",
+        "4.20 ms",
+        "1/1",
+    ]
+
+
+def test_the_summary_names_the_best_arm_and_the_cheapest_near_it() -> None:
+    records = [trial("full", test=330), trial("lora", test=320), trial("linear", test=319)]
+    text = report(study(("full", "lora", "linear"), planned=1), records)
+    assert "**full** has the highest test accuracy: 0.660 (95 % interval 0.617 to 0.700)" in text
+    assert "Within 2 points of it, **lora** is the cheapest: 0.640 with 74,113" in text
+    assert "306 times fewer" in text
+
+
+def test_the_summary_says_so_when_nothing_cheaper_comes_near() -> None:
+    records = [trial("full", test=330), trial("lora", test=250)]
+    text = report(study(("full", "lora"), planned=1), records)
+    assert "No arm with fewer trained parameters comes within 2 points" in text
+
+
+def test_without_test_scores_the_order_is_called_optimistic() -> None:
+    text = report(study(("full", "lora"), planned=1), [trial("full"), trial("lora")])
+    assert "highest validation accuracy: 0.600" in text
+    assert "validation accuracy, which is optimistic" in text
+    assert "scorings: 0." in text
+
+
+def test_the_number_of_test_scorings_is_printed_and_strays_are_told() -> None:
+    asked, records = _complete("full", "lora")
+    text = report(asked, [*records, trial("lora", 1, right=100, test=90)])
+    assert "scorings: 3. Of these, scorings of trials that are not" in text
+
+
+def test_missing_trials_make_the_report_partial() -> None:
+    text = report(study(("full", "lora"), planned=3), [trial("full", n) for n in range(3)])
+    assert "> **PARTIAL**: planned trials without a record: 3 of 6 (lora 3)." in text
+
+
+def test_unequal_budgets_failures_and_empty_arms_get_banners() -> None:
+    asked = study(("full", "lora"), planned=1).model_copy(
+        update={"planned": {"full": 1, "lora": 2}}
+    )
+    records = [
+        broken("full", 0, Status.OUT_OF_MEMORY, "batch of 16"),
+        trial("lora"),
+        broken("lora", 1),
+    ]
+    text = report(asked, records)
+    assert "> **UNEQUAL BUDGETS**: planned trials differ (full 1, lora 2)." in text
+    assert "> **FAILED TRIALS**: 2 (lora 1, full 1)." in text
+    assert "> **NO RESULT**: full (1 out of memory)." in text
+    failures = _section(text, "Trials without a result")
+    assert "| full-000 | out of memory | 1 | batch of 16 |" in failures
+
+
+@pytest.mark.parametrize(
+    ("place", "end"), [(0.0, "lowest"), (0.04, "lowest"), (0.06, None), (0.96, "highest")]
+)
+def test_the_outer_twentieth_of_a_logarithmic_range_is_its_edge(
+    place: float, end: str | None
+) -> None:
+    assert edge(1e-5 * math.exp(place * math.log(100)), 1e-5, 1e-3) == end
+
+
+def test_a_best_learning_rate_at_the_edge_of_its_range_is_warned_of() -> None:
+    asked = study(("full", "lora"), planned=1)
+    records = [trial("full", learning_rate=9.5e-4), trial("lora", learning_rate=1e-4)]
+    warnings = _section(report(asked, records), "Warnings")
+    assert "**full**: the best learning rate, 0.00095, lies in the highest 5%" in warnings
+    assert "lora" not in warnings
+
+
+def test_timings_on_a_shared_device_are_flagged_beside_the_leaderboard() -> None:
+    asked = study(("full", "lora"), planned=1)
+    text = report(asked, [trial("full", shared=True), trial("lora")])
+    flag = "**Timings are not comparable: device shared** during 1 of 2 trials."
+    assert flag in _section(text, "Leaderboard")
+    assert flag in _section(text, "Warnings")
+
+
+def test_trials_from_different_machines_are_warned_of() -> None:
+    other = ENVIRONMENT.model_copy(update={"device": "NVIDIA H100"})
+    asked = study(("full", "lora"), planned=1)
+    text = report(asked, [trial("full"), trial("lora", environment=other)])
+    assert "Trials differ in device (AMD EPYC 7B13; NVIDIA H100)" in _section(text, "Warnings")
+
+
+def test_truncation_guessing_and_left_out_plugins_are_warned_of() -> None:
+    asked = study(("lora",), planned=1, truncated=0.3, left_out=("plug-in 'x' | broke",))
+    warnings = _section(report(asked, [trial(right=120)]), "Warnings")
+    assert "30.0% of the sequences were cut at 128 tokens." in warnings
+    assert "No better than guessing (0.250): lora." in warnings
+    assert r"Left out: plug-in 'x' \| broke" in warnings
+
+
+def test_foreign_text_cannot_break_out_of_its_place() -> None:
+    reason = "Traceback\nBad: | <script> [x](http://e) `y` *z*\n"
+    asked = study(
+        ("lora",), planned=2, dataset="a|b\n# new", model="<img>", command="run\n```\n# x"
+    )
+    text = report(asked, [trial("lora"), broken("lora", 1, reason=reason)])
+    assert r"Bad: \| \<script\> \[x\](http://e) \`y\` \*z\*" in text
+    assert r"Model \<img\>, dataset a\|b \# new, arms 1" in text
+    assert text.rstrip().endswith("````sh\nrun\n```\n# x\n````")
+    assert "<script>" not in text
+
+
+def test_every_table_row_has_as_many_cells_as_its_heading() -> None:
+    text = report(study(), [*realistic(), broken("lora", 9, reason="a|b\\|c")])
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
+        counts = {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in block.splitlines()}
+        assert len(counts) == 1
+
+
+def test_the_report_holds_no_absolute_path_and_no_home_folder() -> None:
+    asked = study(
+        ("lora",),
+        command="paretune sweep --data /home/ann/q.jsonl --out /srv/runs/demo",
+        dataset="/home/ann/q.jsonl",
+        model="/srv/models/bert",
+        left_out=("plug-in at /opt/lib/x.py",),
+    )
+    text = report(asked, [broken("lora", 0, reason="in /home/ann/lib/x.py")])
+    assert not re.search(r"ann\b|/srv|/opt|/home", text)
+    assert "paretune sweep --data ~/q.jsonl --out …/demo" in text
+
+
+def test_nothing_completed_is_said_and_not_a_crash() -> None:
+    text = report(study(), [])
+    assert "No trial was completed" in text
+    assert "28 of 28" in text
+    assert _section(text, "All trials") == "No trial has finished."
+
+
+def test_the_report_tells_data_settings_provenance_and_the_command() -> None:
+    text = report(*_complete("lora"))
+    assert "| validation | dddd000011112222 | 500 |" in _section(text, "Data")
+    assert r"| batch\_size | 16 |" in _section(text, "Settings")
+    assert "| commit | 0123abc |" in _section(text, "Provenance")
+    assert "torch 2.13.0" in _section(text, "Provenance")
+    assert _section(text, "Run it again") == "```sh\nparetune sweep --preset demo\n```"

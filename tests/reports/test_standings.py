@@ -1,0 +1,100 @@
+"""Which trial is chosen, what its interval is, how arms are ordered."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from bench.errors import StudyError
+from bench.record import Status
+from reports.standings import best_trials, standings, wilson
+from tests.reports.records import broken, study, trial
+
+
+def test_the_wilson_interval_of_300_right_of_500() -> None:
+    interval = wilson(300, 500)
+    assert interval.low == pytest.approx(0.55645, abs=5e-5)
+    assert interval.high == pytest.approx(0.64200, abs=5e-5)
+
+
+def test_wilson_interval_agrees_with_newcombe_1998() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
+    for right, questions, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
+        interval = wilson(right, questions)
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_highest_validation_accuracy_is_chosen() -> None:
+    records = [trial(number=0, right=200), trial(number=1, right=300), trial(number=2, right=250)]
+    assert best_trials(records)["lora"].number == 1
+
+
+def test_of_equal_accuracies_fewer_parameters_win_and_then_the_lower_number() -> None:
+    records = [
+        trial(number=0, parameters=900),
+        trial(number=2, parameters=500),
+        trial(number=1, parameters=500),
+    ]
+    for order in itertools.permutations(records):
+        assert best_trials(order)["lora"].number == 1
+
+
+def test_test_accuracy_plays_no_part_in_the_choice() -> None:
+    records = [trial(number=0, right=200, test=400), trial(number=1, right=201, test=100)]
+    assert best_trials(records)["lora"].number == 1
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status != Status.COMPLETED])
+def test_only_completed_trials_can_be_chosen(status: Status) -> None:
+    better = trial(number=1, right=400, status=status)
+    assert best_trials([trial(number=0), better])["lora"].number == 0
+
+
+def test_arms_are_ordered_by_test_accuracy_once_all_chosen_trials_have_it() -> None:
+    asked = study(("full", "lora"))
+    records = [trial("full", right=300, test=280), trial("lora", right=290, test=285)]
+    assert [row.arm for row in standings(asked, records)] == ["lora", "full"]
+    records[1] = trial("lora", right=290)
+    assert [row.arm for row in standings(asked, records)] == ["full", "lora"]
+
+
+def test_any_metric_can_decide_the_order_and_arms_without_it_come_last() -> None:
+    asked = study(("prefix", "full", "lora"))
+    records = [trial("full"), trial("lora")]
+    ordered = standings(asked, records, "trained_parameters")
+    assert [row.arm for row in ordered] == ["lora", "full", "prefix"]
+    with pytest.raises(StudyError):
+        standings(asked, records, "charm")
+
+
+def test_equal_arms_are_ordered_by_parameters_and_then_as_the_study_lists_them() -> None:
+    asked = study(("full", "b", "a", "lora"))
+    records = [trial(arm) for arm in ("a", "b", "full", "lora")]
+    assert [row.arm for row in standings(asked, records)] == ["b", "a", "lora", "full"]
+
+
+def test_every_end_is_counted_and_nothing_is_dropped() -> None:
+    records = [
+        trial(number=0),
+        broken("lora", 1, Status.DIVERGED, "the loss became nan"),
+        broken("lora", 2, Status.OUT_OF_MEMORY),
+        broken("lora", 3, Status.SKIPPED),
+        broken("lora", 4, Status.PRUNED),
+    ]
+    (row,) = standings(study(("lora",), planned=7), records)
+    assert (row.completed, row.failed, row.missing) == (1, 2, 2)
+    assert row.reason == "the loss became nan"
+    assert row.said() == (
+        "1 completed, 1 pruned, 1 skipped, 1 out of memory, 1 diverged, 2 missing"
+    )
+
+
+def test_an_arm_that_the_study_no_longer_names_is_still_a_row() -> None:
+    rows = standings(study(("full",)), [trial("full"), trial("old", right=100)])
+    assert [(row.arm, row.planned) for row in rows] == [("full", 4), ("old", None)]
