@@ -143,7 +143,7 @@ class Prefix(Strategy):
         """A model whose attention does not pass transformers' interface."""
         model = type(skeleton(config))
         if not (model._supports_attention_backend and model._supports_sdpa):
-            return f"{model.__name__} computes its attention outside transformers' interface"
+            return f"{model.__name__} does not attend by scaled dot-product through the interface"
         try:
             sites = _sites(config)
         except (RuntimeError, ValueError, TypeError, LookupError) as error:

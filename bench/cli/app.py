@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -47,17 +46,10 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        code = app(standalone_mode=False)
+        app()  # ends the process: usage errors with 2, an interrupt with 130
     except InputError as error:
         _tell(error)
-        code = BAD_INPUT
-    except click.ClickException as error:
-        error.show()
-        code = BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        err.print("interrupted; the same command goes on from here")
-        code = INTERRUPTED
-    sys.exit(code)
+        sys.exit(BAD_INPUT)
 
 
 def _tell(error: InputError) -> None:
@@ -88,7 +80,7 @@ Model = Annotated[
 Run = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 
 
-@app.command(epilog=EPILOG.replace("\n  ", "\n\n    "))
+@app.command(epilog=EPILOG)
 def sweep(  # noqa: PLR0913 - one parameter per option
     study: Annotated[
         str | None,
@@ -159,7 +151,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead.")
     ] = False,
-) -> int:
+) -> None:
     """Search every strategy with the same budget and report accuracy against trained parameters.
 
     The same command again goes on where the run folder stands. Options override the study file.
@@ -196,7 +188,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option
         as_json=as_json,
         command=tuple(sys.argv[1:]),
     )
-    return run_sweep(request)
+    raise typer.Exit(run_sweep(request))
 
 
 @app.command()
@@ -205,27 +197,27 @@ def leaderboard(
     sort: Annotated[
         str | None, typer.Option(help="A column, such as trained_parameters or inference_ms_p50.")
     ] = None,
-) -> int:
+) -> None:
     """Print the leaderboard of a run."""
     from bench.cli.inspect import show_leaderboard
 
-    return show_leaderboard(run, sort)
+    raise typer.Exit(show_leaderboard(run, sort))
 
 
 @app.command()
-def report(run: Run) -> int:
+def report(run: Run) -> None:
     """Write the report of a run again from its records."""
     from bench.cli.inspect import rewrite_report
 
-    return rewrite_report(run)
+    raise typer.Exit(rewrite_report(run))
 
 
 @app.command()
-def strategies(model: Model = None) -> int:
+def strategies(model: Model = None) -> None:
     """List the strategies: knobs, paper, and parameters trained on a model."""
     from bench.cli.inspect import list_strategies
 
-    return list_strategies(model or "bundled")
+    raise typer.Exit(list_strategies(model or "bundled"))
 
 
 @app.command()
@@ -236,8 +228,8 @@ def datasets(
     model: Annotated[
         str | None, typer.Option(help="Also score this model by cosine, untrained.")
     ] = None,
-) -> int:
+) -> None:
     """List the known datasets, or describe one: sizes, label balance, baselines, examples."""
     from bench.cli.inspect import describe_dataset, list_datasets
 
-    return describe_dataset(name, model) if name else list_datasets()
+    raise typer.Exit(describe_dataset(name, model) if name else list_datasets())

@@ -140,6 +140,11 @@ class Conductor(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the only state."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher for a restore that never happens here, and an observer that
+        # draws on a terminal does not pickle.
+        return {}
+
 
 def _with_attempts(record: TrialRecord, attempts: _Attempts | None) -> TrialRecord:
     if attempts is None or attempts.count == 1:
