@@ -362,6 +362,8 @@ class StudyRecord(Part):
         dataset: name the dataset was asked by.
         splits: summaries of the splits by name.
         chance: accuracy of guessing on validation, 0 … 1.
+        constant: accuracy there of the position that is right most often in training.
+        longest: accuracy there of the longest choice.
         truncated: share of sequences cut at ``max_length``.
         arms: strategy name per arm.
         contexts: context per arm, see ``TrialSpec``.
@@ -372,7 +374,7 @@ class StudyRecord(Part):
         sampler: ``tpe`` or ``random``.
         seed: the study's seed.
         left_out: plug-ins that could not be used, as text.
-        notices: what was found and mended in the data, and records set aside, as text.
+        notices: what was found and mended in data and run folder, as text.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -387,6 +389,8 @@ class StudyRecord(Part):
     dataset: str
     splits: dict[str, SplitSummary]
     chance: float
+    constant: float
+    longest: float
     truncated: float
     arms: dict[str, str]
     contexts: dict[str, str]

@@ -171,6 +171,7 @@ def warnings(study: StudyRecord, records: Sequence[TrialRecord]) -> list[Markdow
         _mixed(records),
         _data(study, records),
         (f"Left out: {markdown(without_folders(text))}" for text in study.left_out),
+        (f"Found: {markdown(without_folders(text))}." for text in study.notices),
     )
     return [Markdown(text) for text in found]
 

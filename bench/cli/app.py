@@ -36,7 +36,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-out = Console()
+# Wide enough for the leaderboard where there is no terminal to ask.
+out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 

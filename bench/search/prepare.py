@@ -114,6 +114,7 @@ class Prepared:
             notices: what was found besides the data's own notices.
         """
         file, splits = self.study.file, self.dataset.splits
+        trivial = baselines(splits["train"], splits["validation"])
         return StudyRecord(
             name=self.study.name,
             command=self.command,
@@ -130,7 +131,9 @@ class Prepared:
                 )
                 for split in SPLITS
             },
-            chance=baselines(splits["train"], splits["validation"]).random,
+            chance=trivial.random,
+            constant=trivial.constant,
+            longest=trivial.longest,
             truncated=truncated,
             arms={arm.name: arm.strategy.name for arm in self.study.arms},
             contexts={arm.name: self.context(arm) for arm in self.study.arms},
