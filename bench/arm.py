@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -114,7 +115,7 @@ def _starts(
     if given is not None:
         if not isinstance(given, list) or not all(isinstance(item, Mapping) for item in given):
             raise ValueError("must be a list of {knob: value}")
-        unknown = sorted({key for item in given for key in item} - knobs.keys())
+        unknown = sorted({str(key) for item in given for key in item if key not in knobs})
         if unknown:
             raise ValueError(f"{', '.join(unknown)}: searched are {', '.join(sorted(knobs))}")
         return tuple({key: _value(item[key], types[key]) for key in item} for item in given)
@@ -138,7 +139,10 @@ def _value(value: object, kind: object) -> Value:
             raise ValueError(f"allowed are {', '.join(map(str, options))}")
         return typing.cast("Value", value)
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        return float(value)
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError("must be a finite number")
+        return number
     if (
         isinstance(kind, type)
         and isinstance(value, kind)
@@ -149,7 +153,7 @@ def _value(value: object, kind: object) -> Value:
 
 
 def _dimension(setting: Mapping[str, Any], kind: object) -> Dimension:
-    unknown = sorted(set(setting) - RANGE_KEYS)
+    unknown = sorted(str(key) for key in setting if key not in RANGE_KEYS)
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: a range has low, high, log or choices")
     if "choices" in setting:
@@ -159,7 +163,9 @@ def _dimension(setting: Mapping[str, Any], kind: object) -> Dimension:
         return Choice(options=options, source="the study")
     if "low" not in setting or "high" not in setting:
         raise ValueError("a range needs low and high")
-    log = bool(setting.get("log", False))
+    log = setting.get("log", False)
+    if not isinstance(log, bool):
+        raise ValueError(f"log must be true or false, got {log!r}")
     if kind is int:
         low, high = (typing.cast("int", _value(setting[end], int)) for end in ("low", "high"))
         return Integer(low=low, high=high, log=log, source="the study")
@@ -177,19 +183,23 @@ def _check_buildable(arm: Arm) -> None:
 
 
 def _faults(arm: Arm) -> Iterator[str]:
+    general = _fault(arm, {})
+    if general:
+        yield f"{arm.name}: {general}"
     for knob, dimension in arm.space.knobs.items():
         for end in dimension.ends:
-            try:
-                arm.build({LEARNING_RATE: 1e-3, knob: end})
-            except (ValueError, TypeError, PareTuneError) as error:
-                yield f"{arm.name}.{knob} = {end!r}: {_told(error)}"
-    rate = arm.fixed.get(LEARNING_RATE, 1.0)
-    if not float(rate) > 0:
-        yield f"{arm.name}.{LEARNING_RATE} = {rate!r}: must be above 0"
+            fault = _fault(arm, {knob: end})
+            if fault and fault != general:
+                yield f"{arm.name}.{knob} = {end!r}: {fault}"
+
+
+def _fault(arm: Arm, values: Mapping[str, Value]) -> str | None:
+    """Why the strategy cannot be built with these values over the fixed ones and the defaults."""
     try:
-        arm.build({LEARNING_RATE: 1e-3})
+        _, rate = arm.build({LEARNING_RATE: 1e-3, **arm.fixed, **values})
     except (ValueError, TypeError, PareTuneError) as error:
-        yield f"{arm.name}: {_told(error)}"
+        return _told(error)
+    return None if rate > 0 else f"{LEARNING_RATE} > 0 must hold, got {rate}"
 
 
 def _told(error: Exception) -> str:

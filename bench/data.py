@@ -127,6 +127,11 @@ def load_dataset(name: str, limits: Limits | None = None) -> Dataset:
     if faults:
         raise DataError(*faults)
     splits, notices = _without_overlap(splits)
+    emptied = [split for split in SPLITS if not splits[split]]
+    if emptied:
+        raise DataError(
+            *(f"{split}: no question is left; all stand in a later split too" for split in emptied)
+        )
     limits = limits or Limits()
     cut = {split: tuple(splits[split][: getattr(limits, split)]) for split in SPLITS}
     label = Path(name).resolve().name if _is_folder(name) else name

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -79,23 +80,40 @@ class ModelSource:
             )
         except (OSError, ValueError) as error:
             raise ModelError(f"{self.name}: no tokenizer ({_first_line(error)})") from error
+        # Where its files are missing, transformers makes one that knows no word.
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise ModelError(f"{self.name}: no tokenizer (the folder holds no vocabulary)")
         return tokenizer
 
     def backbone(self) -> PreTrainedModel:
         """The model without head and pooler, in float32, every parameter trainable.
 
         Raises:
-            ModelError: its weights cannot be loaded.
+            ModelError: its weights cannot be loaded, or are not those of its configuration.
         """
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         try:
-            backbone = AutoModel.from_pretrained(
-                self.folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            backbone, report = AutoModel.from_pretrained(
+                self.folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{self.name}: {_first_line(error)}") from error
-        return bare(backbone)
+        backbone = bare(backbone)
+        # transformers draws at random what it does not find.
+        drawn = report["missing_keys"] | {name for name, *_ in report["mismatched_keys"]}
+        wrong = sorted(drawn & dict(backbone.named_parameters()).keys())
+        if wrong:
+            raise ModelError(
+                f"{self.name}: {len(wrong)} tensors of a {backbone.config.model_type} model are"
+                f" missing in the weights or have another shape: {', '.join(wrong[:3])}"
+            )
+        return backbone
 
 
 def bare(backbone: PreTrainedModel) -> PreTrainedModel:

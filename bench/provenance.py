@@ -60,9 +60,15 @@ def commit() -> str | None:
 
 def shown_command(arguments: Sequence[str]) -> str:
     """The command as it can be typed again, with the home folder as ``~``."""
-    home = str(Path.home())
-    shown = [
-        "~" + argument.removeprefix(home) if argument.startswith(f"{home}/") else argument
-        for argument in arguments
-    ]
-    return " ".join(["paretune", *(a if a.startswith("~") else shlex.quote(a) for a in shown)])
+    return " ".join(["paretune", *map(_shown, arguments)])
+
+
+def _shown(argument: str) -> str:
+    option, equals, value = argument.rpartition("=")
+    home = Path.home()
+    if not value.startswith("/") or not Path(value).is_relative_to(home):
+        return shlex.quote(argument)
+    # Shells expand ~ only unquoted and at the start of a word.
+    words = [shlex.quote(option)] if equals else []
+    inside = str(Path(value).relative_to(home))
+    return " ".join([*words, "~" if inside == "." else f"~/{shlex.quote(inside)}"])

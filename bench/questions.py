@@ -58,7 +58,7 @@ def question_from_row(row: Row, default_identifier: str) -> Question:
     faults: list[str] = []
     field = "question_stem" if "question_stem" in row else "question"
     text = row.get(field)
-    if not isinstance(text, str) or not text.strip():
+    if not _is_text(text):
         faults.append(f"{field}: must be a non-empty text, got {_shown(text)}")
     texts, labels = _choices(row.get("choices"), faults)
     answer = row.get("answerKey")
@@ -104,10 +104,11 @@ def read_questions(path: Path, faults: list[str]) -> list[Question]:
             if not isinstance(row, dict):
                 raise RowError(f"row: must be an object, got {_shown(row)}")
             questions.append(question_from_row(row, f"{path.stem}-{number}"))
-        except json.JSONDecodeError as error:
-            faults.append(f"{path.name}:{number}: row: is no complete JSON ({error.msg})")
         except RowError as error:
             faults.extend(f"{path.name}:{number}: {fault}" for fault in error.faults)
+        except (ValueError, RecursionError) as error:  # cut short, endless digits, nested too deep
+            reason = getattr(error, "msg", None) or error
+            faults.append(f"{path.name}:{number}: row: is no complete JSON ({reason})")
     _check_whole(path.name, questions, faults)
     return questions
 
@@ -142,13 +143,20 @@ def _check_whole(name: str, questions: list[Question], faults: list[str]) -> Non
     counts = Counter(question.identifier for question in questions)
     repeated = sorted(identifier for identifier, count in counts.items() if count > 1)
     faults.extend(f"{name}: id: {_shown(identifier)} stands twice" for identifier in repeated)
-    if not questions and not faults:
+    if not questions and not any(fault.startswith(f"{name}:") for fault in faults):
         faults.append(f"{name}: holds no question")
 
 
 def _all_texts(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(item, str) and item.strip() for item in value
+    return isinstance(value, list | tuple) and all(_is_text(item) for item in value)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is more than blanks and of whole characters: JSON can escape half a surrogate."""
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and not any("\ud800" <= character <= "\udfff" for character in value)
     )
 
 

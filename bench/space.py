@@ -42,8 +42,10 @@ class Uniform:
     def draw(self, generator: random.Random) -> float:
         """One value."""
         if self.log:
-            return math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
-        return generator.uniform(self.low, self.high)
+            value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
+        else:
+            value = generator.uniform(self.low, self.high)
+        return min(self.high, max(self.low, value))  # exp(log(x)) can miss x by a rounding
 
     @property
     def ends(self) -> tuple[Value, ...]:
@@ -88,7 +90,7 @@ class Integer:
         if not self.log:
             return generator.randint(self.low, self.high)
         exponent = generator.uniform(math.log(self.low), math.log(self.high + 1))
-        return min(self.high, int(math.exp(exponent)))
+        return min(self.high, max(self.low, int(math.exp(exponent))))
 
     @property
     def ends(self) -> tuple[Value, ...]:

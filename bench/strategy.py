@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from abc import ABC, abstractmethod
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
@@ -90,6 +91,8 @@ def check_strategy(name: str, loaded: object) -> type[Strategy]:
     """
     if not (isinstance(loaded, type) and issubclass(loaded, Strategy)):
         raise PluginError(name, f"{loaded!r} is not a subclass of bench.strategy.Strategy")
+    if inspect.isabstract(loaded):
+        raise PluginError(name, f"{loaded.__name__} does not define adapt")
     if getattr(loaded, "name", None) != name:
         raise PluginError(name, f"{loaded.__name__}.name must be {name!r}, the entry point's name")
     if not str(getattr(loaded, "paper", "")).startswith("https://"):

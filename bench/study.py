@@ -130,7 +130,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise StudyError(f"{path}: is no YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         allowed = ", ".join(StudyFile.model_fields)
@@ -162,7 +162,7 @@ def _with_sets(
         else:
             try:
                 arms[arm][knob] = yaml.safe_load(value)
-            except yaml.YAMLError:
+            except (yaml.YAMLError, ValueError):
                 problems.append(f"--set {text}: {value!r} is no YAML value")
     return arms
 
@@ -174,7 +174,7 @@ def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[
         kind = given.pop("strategy", name)
         if not NAME.fullmatch(name):
             problems.append(f"arm {name!r}: a name must match {NAME.pattern}")
-        elif kind not in found:
+        elif not isinstance(kind, str) or kind not in found:
             problems.append(f"unknown strategy {kind!r}; installed are {', '.join(sorted(found))}")
         else:
             space = installed_spaces().found.get(kind, UNKNOWN_STRATEGY)

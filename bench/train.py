@@ -60,7 +60,7 @@ class Training:
             The mean loss over the batches.
 
         Raises:
-            TrialDiverged: a loss was not finite.
+            TrialDiverged: a loss or its gradient was not finite.
         """
         self._model.train()
         losses = torch.stack([self._step(batch) for batch in batches])
@@ -78,12 +78,13 @@ class Training:
             logits = self._model(batch)
         loss = F.cross_entropy(logits, batch.answers)
         loss.backward()
-        nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
+        norm = nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._steps += 1
-        return loss.detach()
+        # Such a gradient spoils the weights, which no later loss tells if this step is the last.
+        return torch.where(norm.isfinite(), loss.detach(), torch.nan)
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:

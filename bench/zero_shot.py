@@ -35,6 +35,8 @@ def cosine_accuracy(source: ModelSource, questions: Sequence[Question]) -> float
 def _embed(source: ModelSource, texts: Sequence[str]) -> torch.Tensor:
     """Unit vectors, ``(texts, width)``."""
     tokenizer, backbone = source.tokenizer(), source.backbone().eval()
+    if tokenizer.pad_token is None:  # masked, so any token will do
+        tokenizer.pad_token = tokenizer.eos_token
     parts = []
     for start in range(0, len(texts), TEXTS_PER_BATCH):
         batch = tokenizer(

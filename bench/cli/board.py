@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.record import Status, StudyRecord, TrialRecord, TrialSpec
-from bench.search.events import Ended, EpochDone, Event, Observer, Opened, Started, Tested
+from bench.search.events import Ended, EpochDone, Event, Observer, Opened, Scored, Started
 from reports import show
 from reports.escape import plain
 from reports.terminal import leaderboard_view
@@ -63,7 +63,7 @@ class Scene:
             case EpochDone():
                 running = self.running[event.spec.fingerprint]
                 running.epoch, running.validation = event.epoch, event.validation
-            case Ended() | Tested():
+            case Ended() | Scored():
                 record = event.record
                 self.records[record.fingerprint] = record
                 running_trial = self.running.pop(record.fingerprint, None)
@@ -111,12 +111,12 @@ def watch(*, live: bool, console: Console) -> Iterator[Observer]:
     if not live:
         yield lambda event: _log(scene, event, console)
         return
-    with Live(_View(scene), console=console, refresh_per_second=2, transient=True):
+    with Live(View(scene), console=console, refresh_per_second=2, transient=True):
         yield scene.take
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """The live view, built anew at every refresh."""
 
     scene: Scene
@@ -180,7 +180,7 @@ def _line(scene: Scene, event: Event) -> str:
         case Ended():
             count = f"{len(scene.records)}/{scene.planned} done{_left(scene.eta)}"
             return f"{_end(event.record)} [{count}]"
-        case Tested():
+        case Scored():
             score = event.record.test
             said = f"test {score.accuracy:.3f}" if score else event.record.reason
             return f"{event.record.trial} {said}"

@@ -49,11 +49,11 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class Scored:
     """A chosen trial has answered the test split; its record is in the ledger."""
 
     record: TrialRecord
 
 
-Event: TypeAlias = Opened | Started | EpochDone | Ended | Tested
+Event: TypeAlias = Opened | Started | EpochDone | Ended | Scored
 Observer: TypeAlias = Callable[[Event], None]

@@ -106,6 +106,11 @@ class Plan:
         """Trials not given out yet."""
         return sum(len(progress.left) for progress in self._progress.values())
 
+    @property
+    def studies(self) -> dict[str, optuna.Study]:
+        """Optuna's study per arm."""
+        return {name: progress.study for name, progress in self._progress.items()}
+
     def keep(self, record: TrialRecord) -> bool:
         """Counts an earlier record of this plan as done, unless its end may have been an accident.
 

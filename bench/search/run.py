@@ -11,7 +11,7 @@ from bench.ledger import Ledger, Records, set_aside, write_whole
 from bench.record import Status, StudyRecord, TestScore, TrialRecord
 from bench.search.cluster import Demand, Slots, cluster
 from bench.search.dispatch import Dispatcher
-from bench.search.events import Observer, Opened, Tested
+from bench.search.events import Observer, Opened, Scored
 from bench.search.plan import Plan
 from bench.search.prepare import Prepared
 from bench.search.worker import WorkerSetup
@@ -163,7 +163,7 @@ def _score(
             reason = f"could not be scored on test: {score}".splitlines()[0]
             record = chosen[fingerprint].model_copy(update={"reason": reason})
         dispatcher.ledger.write(record)
-        dispatcher.observe(Tested(record=record))
+        dispatcher.observe(Scored(record=record))
         scored[fingerprint] = record
     return [scored.get(record.fingerprint, record) for record in records]
 

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bench.cli.board import Scene, View, watch
+from bench.record import TrainSettings, TrialSpec
+from bench.search.events import Ended, EpochDone, Opened, Scored, Started
+from strategies.lora import LoRA
+from tests.reports.records import study, trial
+
+SPEC = TrialSpec(
+    study="demo",
+    arm="lora",
+    number=1,
+    strategy=LoRA(rank=4),
+    learning_rate=1e-3,
+    seed=0,
+    settings=TrainSettings(epochs=3),
+    data="",
+    model="",
+    code="",
+    context="",
+)
+DONE = trial("lora", number=1, right=300, test=290, fingerprint=SPEC.fingerprint)
+EVENTS = (
+    Opened(study=study(("full", "lora"), planned=2), kept=(), workers=2),
+    Started(spec=SPEC, attempt=1),
+    EpochDone(spec=SPEC, epoch=2, validation=0.512),
+)
+
+
+def drawn(scene: Scene) -> str:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(View(scene))
+    return console.export_text()
+
+
+def test_the_live_view_shows_progress_running_trials_and_the_leaderboard_so_far() -> None:
+    scene = Scene()
+    assert "preparing" in drawn(scene)
+    for event in EVENTS:
+        scene.take(event)
+
+    running = drawn(scene)
+    assert "0/4 trials" in running
+    assert "lora-001" in running
+    assert "epoch 2/3" in running
+    assert "validation 0.512" in running
+
+    scene.take(Ended(record=DONE))
+    ended = drawn(scene)
+    assert "1/4 trials" in ended
+    assert "left" in ended
+    assert "lora-001" not in ended
+    assert "0.600" in ended
+
+
+def test_lines_tell_the_same_where_there_is_no_terminal() -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with watch(live=False, console=console) as observe:
+        for event in (*EVENTS, Ended(record=DONE), Scored(record=DONE)):
+            observe(event)
+
+    lines = [line.split(" ", 1)[1] for line in console.export_text().splitlines()]
+    assert lines[0] == "4 trials planned; 2 at a time"
+    assert lines[1].startswith("lora-001 started: rank=4")
+    assert lines[2] == "lora-001 epoch 2/3 validation 0.512"
+    assert lines[3].startswith("lora-001 completed: validation 0.600 [1/4 done")
+    assert lines[4] == "lora-001 test 0.580"
+
+
+def test_a_second_attempt_is_told() -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with watch(live=False, console=console) as observe:
+        observe(EVENTS[0])
+        observe(Started(spec=SPEC, attempt=2))
+
+    assert "lora-001 started (attempt 2)" in console.export_text()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from tests.folders import write_dataset
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command, run in this process."""
+    monkeypatch.setattr("sys.argv", ["paretune", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    output = capsys.readouterr()
+    return int(ended.value.code or 0), output.out, output.err
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["sweep", "missing.yaml"], "missing.yaml: No such file"),
+        (["sweep", "quik"], "presets are quick, reference, thorough"),
+        (["sweep", "--strategies", "lora,lorra"], "unknown strategy 'lorra'; installed are"),
+        (["sweep", "--strategies", "lora", "--set", "lora.rnk=8"], "did you mean rank?"),
+        (["sweep", "--trials", "0"], "trials = 0: "),
+        (["sweep", "--pooling", "max"], "'cls', 'mean' or 'last'"),
+        (["sweep", "--dataset", "nowhere"], "nor a folder of train.jsonl"),
+        (["sweep", "--name", "../up"], "name = '../up'"),
+        (["sweep", "--max-length", "4096"], "the model has 512 positions"),
+        (["leaderboard", "nowhere"], "no study.json here"),
+        (["report", "nowhere"], "no study.json here"),
+        (["datasets", "nowhere"], "neither a known name"),
+        (["nonsense"], "No such command"),
+        (["sweep", "--epochs", "many"], "Invalid value for"),
+    ],
+)
+def test_bad_input_is_one_message_with_exit_code_2_and_nothing_written(
+    command, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    code, _, error = command(*arguments)
+
+    assert code == 2
+    assert told in " ".join(error.split())
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_fault_of_data_and_model_is_in_one_message(command, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    train, test = data / "train.jsonl", data / "test.jsonl"
+    train.write_bytes(train.read_bytes()[:-30])
+    test.write_text(test.read_text().replace('"answerKey": "A"', '"answerKey": "Z"', 1))
+    before = sorted(tmp_path.rglob("*"))
+
+    code, _, error = command(
+        "sweep", "--model", "no such model", "--dataset", str(data), "--out", str(tmp_path / "run")
+    )
+
+    assert code == 2
+    assert "3 problems" in error
+    assert "train.jsonl:48: row: is no complete JSON" in error
+    assert 'answerKey: must be one of A, B, C, D, got "Z"' in error
+    assert "'no such model' is no folder here" in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_error_is_a_json_document_too(command) -> None:
+    code, output, _ = command("sweep", "--json", "--set", "nothing")
+
+    assert code == 2
+    assert "must be arm.knob=value" in json.loads(output)["problems"][0]
+
+
+def test_a_folder_with_other_things_in_it_is_not_taken_for_a_run(command, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("keep me")
+    code, _, error = command("sweep", "--out", str(tmp_path))
+
+    assert code == 2
+    assert "holds thesis.tex but no study" in error
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(command, tmp_path: Path) -> None:
+    code, output, _ = command("sweep", "quick", "--dry-run", "--set", "lora.rank=8")
+
+    assert code == 0
+    assert "rank: 8" in output
+    assert "prefix" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_strategies_are_listed_with_what_they_train(command) -> None:
+    code, output, _ = command("strategies")
+
+    assert code == 0
+    assert "74,113" in output  # LoRA, rank 8, query and value: 6·2·8·(384 + 384) + 385
+    assert "22,565,761" in output
+    assert "learning_rate" in output
+
+
+def test_datasets_are_listed_and_described(command) -> None:
+    listed = command("datasets")
+    described = command("datasets", "elementary")
+
+    assert "openbookqa" in listed[1]
+    assert described[0] == 0
+    assert "2400" in described[1]
+    assert "0.250" in described[1]
+
+
+def test_help_has_examples(command) -> None:
+    code, output, _ = command("sweep", "--help")
+
+    assert code == 0
+    assert "paretune sweep quick" in " ".join(output.split())

@@ -1,0 +1,50 @@
+import pytest
+
+from bench.errors import StudyError
+from bench.search.cluster import Demand, slots
+
+TWO_CORES = {"CPU": 2.0, "memory": 1e9}
+GPU_NODE = {"CPU": 16.0, "GPU": 2.0}
+
+
+def test_without_a_gpu_every_core_runs_a_trial() -> None:
+    found = slots(Demand(), [TWO_CORES])
+
+    assert (found.cpus, found.gpus, found.count) == (1.0, 0.0, 2)
+    assert found.device_shared
+    assert found.resources == {"CPU": 1.0}
+
+
+def test_with_gpus_every_gpu_runs_a_trial_and_nodes_without_are_left_alone() -> None:
+    found = slots(Demand(), [TWO_CORES, GPU_NODE])
+
+    assert (found.gpus, found.count, found.device_shared) == (1.0, 2, False)
+    assert found.resources == {"CPU": 1.0, "GPU": 1.0}
+
+
+def test_a_fraction_of_a_gpu_lets_trials_share_it() -> None:
+    found = slots(Demand(gpus=0.5), [GPU_NODE])
+
+    assert (found.count, found.device_shared) == (4, True)
+
+
+def test_cores_may_be_the_limit_beside_gpus() -> None:
+    assert slots(Demand(cpus=10, gpus=1), [GPU_NODE]).count == 1
+
+
+def test_one_trial_on_all_cores_has_the_device_to_itself() -> None:
+    assert not slots(Demand(cpus=2), [TWO_CORES]).device_shared
+
+
+def test_three_tenths_of_a_core_fit_ten_times_into_three() -> None:
+    assert slots(Demand(cpus=0.3), [{"CPU": 3.0}]).count == 10
+
+
+def test_more_than_any_node_has_is_refused_with_both_numbers() -> None:
+    with pytest.raises(StudyError, match=r"1 CPUs and 4 GPUs.* 2 CPUs and 0 GPUs"):
+        slots(Demand(gpus=4), [TWO_CORES])
+
+
+def test_what_only_two_nodes_together_have_is_refused() -> None:
+    with pytest.raises(StudyError, match="largest node has 2 CPUs"):
+        slots(Demand(cpus=3), [TWO_CORES, TWO_CORES])

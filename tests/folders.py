@@ -1,0 +1,57 @@
+"""Folders a person might point to: a tiny pretrained model and a tiny dataset, written for real."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from tests.tiny import tiny
+
+WORDS = [f"word{index}" for index in range(100)]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def write_model(folder: Path) -> Path:
+    """A random BERT of two narrow layers with a tokenizer of a hundred words."""
+    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+    fast.save_pretrained(folder)
+    tiny("bert").save_pretrained(folder)
+    return folder
+
+
+def write_dataset(folder: Path, *, train: int = 48, validation: int = 24, test: int = 24) -> Path:
+    """Questions whose right choice repeats a word of the question."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = random.Random(0)
+    for split, count in (("train", train), ("validation", validation), ("test", test)):
+        rows = [_row(f"{split}-{index}", generator) for index in range(count)]
+        text = "\n".join(json.dumps(row) for row in rows)
+        (folder / f"{split}.jsonl").write_text(f"{text}\n", encoding="utf-8")
+    return folder
+
+
+def _row(identifier: str, generator: random.Random) -> dict[str, object]:
+    words = generator.sample(WORDS, 9)
+    choices = [words[0], words[5], words[6], words[7]]
+    generator.shuffle(choices)
+    return {
+        "id": identifier,
+        "question_stem": " ".join(words[:5]),
+        "choices": {"text": choices, "label": list("ABCD")},
+        "answerKey": "ABCD"[choices.index(words[0])],
+    }
