@@ -95,7 +95,10 @@ def make_arm(
     except (ValueError, StudyError) as error:
         raise StudyError(f"{name}.start: {_told(error)}") from error
     _check_buildable(arm)
-    return arm
+    # Starts that come to the same configuration are one trial.
+    different = {tuple(arm.complete(start).items()): start for start in starts}
+    distinct = Space(knobs=knobs, starts=tuple(different.values()))
+    return dataclasses.replace(arm, space=distinct)
 
 
 def _no_such_knob(arm: str, key: str, known: Mapping[str, object]) -> str:

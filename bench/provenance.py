@@ -64,7 +64,9 @@ def shown_command(arguments: Sequence[str]) -> str:
 
 
 def _shown(argument: str) -> str:
-    option, equals, value = argument.rpartition("=")
+    option, equals, value = argument.partition("=")
+    if not argument.startswith("-"):
+        option, equals, value = "", "", argument
     home = Path.home()
     if not value.startswith("/") or not Path(value).is_relative_to(home):
         return shlex.quote(argument)

@@ -14,5 +14,5 @@ SPACE = Space(
             "wider to both sides, since small models like larger rates",
         ),
     },
-    starts=({LEARNING_RATE: 5e-5}, {LEARNING_RATE: 2e-5}),
+    starts=({LEARNING_RATE: 5e-5}, {LEARNING_RATE: 1e-4}),
 )

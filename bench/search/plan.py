@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -39,13 +41,13 @@ def random_values(arm: Arm, number: int, seed: int) -> Values:
     starts = arm.space.starts
     if number < len(starts):
         return arm.complete(starts[number])
-    if arm.space.size == float("inf"):
+    if arm.space.size == math.inf:
         return _draw(arm, number, seed, 0)
-    earlier = [random_values(arm, index, seed) for index in range(number)]
-    attempt = 0
-    while (values := _draw(arm, number, seed, attempt)) in earlier:
-        attempt += 1
-    return values
+    taken = [arm.complete(start) for start in starts]
+    for index in range(len(starts), number + 1):
+        attempts = (_draw(arm, index, seed, attempt) for attempt in itertools.count())
+        taken.append(next(values for values in attempts if values not in taken))
+    return taken[number]
 
 
 def _draw(arm: Arm, number: int, seed: int, attempt: int) -> Values:

@@ -1,6 +1,7 @@
 """Plug-ins of installed distributions: good ones are found, bad ones are named and left out."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ class Mine(Strategy):
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Puts a distribution with one module and its entry points on the path."""
 
     def install(distribution: str, code: str, **points: str) -> None:
@@ -44,7 +45,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         # In front of everything, where a plug-in that wants our names would be seen first.
         monkeypatch.syspath_prepend(folder)
 
-    return install
+    load()  # ours are imported already when the first foreign one is
+    before = set(sys.modules)
+    yield install
+    for module in set(sys.modules) - before:
+        del sys.modules[module]
 
 
 def load() -> Plugins[type[Strategy]]:

@@ -193,5 +193,5 @@ def test_a_search_space_plug_in_must_be_a_space_that_searches_the_learning_rate(
     assert check_space("mine", UNKNOWN_STRATEGY) is UNKNOWN_STRATEGY
     with pytest.raises(PluginError, match=r"'mine'.* is not a bench\.space\.Space"):
         check_space("mine", {"rank": 8})
-    with pytest.raises(PluginError, match="'mine'.*must search 'learning_rate'"):
+    with pytest.raises(PluginError, match=r"'mine'.*must search 'learning_rate'"):
         check_space("mine", Space(knobs={"rank": Integer(low=1, high=8)}))

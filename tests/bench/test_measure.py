@@ -1,0 +1,194 @@
+"""What is measured: answers in their order, latency, counts, memory, and the machine unnamed."""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import platform
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.clock import Stopwatch
+from bench.measure import (
+    PACKAGES,
+    WARM_UPS,
+    PeakMemory,
+    accuracy,
+    count,
+    environment,
+    latency,
+    load_trained,
+    predict,
+    trained_tensors,
+)
+from bench.tokens import Batch, TokenSplit, batches, evaluation_order
+
+CHOICES = 4
+CPU = torch.device("cpu")
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _questions(count: int) -> TokenSplit:
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(3, 20, count * CHOICES)
+    return TokenSplit(
+        tokens=generator.integers(3, 1000, lengths.sum(), dtype=np.int32),
+        types=None,
+        starts=np.cumsum([0, *lengths], dtype=np.int32),
+        first=np.arange(0, count * CHOICES + 1, CHOICES, dtype=np.int32),
+        answers=generator.integers(0, CHOICES, count, dtype=np.int32),
+        truncated=0,
+    )
+
+
+class FirstWord(nn.Module):
+    """Scores a choice by the id of its first word; notes what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 3))
+        self.frozen = nn.Parameter(torch.ones(5), requires_grad=False)
+        self.sizes: list[int] = []
+        self.modes: set[tuple[bool, bool]] = set()
+
+    def forward(self, batch: Batch) -> Tensor:
+        self.sizes.append(len(batch.answers))
+        self.modes.add((self.training, torch.is_inference_mode_enabled()))
+        return batch.inputs["input_ids"][:, 0].float().view(-1, CHOICES)
+
+
+def test_predictions_come_in_the_order_of_the_split_though_batches_are_sorted() -> None:
+    split, model = _questions(50), FirstWord()
+    order = evaluation_order(split, 8)
+    assert np.concatenate(order).tolist() != list(range(50))
+    predictions = predict(model, batches(split, order), device=CPU, precision="fp32")
+    first_words = split.tokens[split.starts[:-1]].reshape(50, CHOICES)
+    assert predictions.tolist() == first_words.argmax(1).tolist()
+    assert model.modes == {(False, True)}
+
+
+def test_accuracy_is_the_share_of_right_answers() -> None:
+    split = _questions(8)
+    wrong = split.answers.astype(np.int64)
+    wrong[[1, 5]] = (wrong[[1, 5]] + 1) % CHOICES
+    assert accuracy(wrong, split) == 0.75
+
+
+class Counter:
+    """A clock that lets given seconds pass between the two looks of each timing."""
+
+    def __init__(self, durations: list[float]) -> None:
+        self.steps = itertools.chain.from_iterable((0.0, seconds) for seconds in durations)
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += next(self.steps)
+        return self.now
+
+
+def test_latency_is_milliseconds_per_question_after_the_warm_up() -> None:
+    model = FirstWord()
+    clock = Counter([100.0] * WARM_UPS + [5.0, 1.0, 4.0, 2.0, 3.0])
+    told = latency(
+        model,
+        _questions(20),
+        batch_size=2,
+        repeats=5,
+        device=CPU,
+        precision="fp32",
+        stopwatch=Stopwatch(now=clock),
+    )
+    # 500, 1000, 1500, 2000 and 2500 ms: quartiles 1000 and 2000, 95 % lies 0.8 of the last step up.
+    assert (told.batch_size, told.repeats) == (2, 5)
+    assert (told.p50, told.p95, told.iqr) == pytest.approx((1500, 2400, 1000))
+    assert model.sizes == [2] * (WARM_UPS + 5)
+    assert model.modes == {(False, True)}
+
+
+def test_a_split_smaller_than_the_batch_is_timed_whole_and_said_so() -> None:
+    told = latency(
+        FirstWord(),
+        _questions(3),
+        batch_size=32,
+        repeats=4,
+        device=CPU,
+        precision="fp32",
+        stopwatch=Stopwatch(),
+    )
+    assert (told.batch_size, told.repeats) == (3, 4)
+    assert 0 < told.p50 <= told.p95
+
+
+def test_counting_counts_numbers_and_only_trained_ones_are_trained() -> None:
+    model = FirstWord()
+    assert count(model.parameters()) == 11
+    assert count([]) == 0
+    assert {name: tuple(t.shape) for name, t in trained_tensors(model).items()} == {
+        "weight": (2, 3)
+    }
+
+
+def test_trained_tensors_go_back_where_they_came_from() -> None:
+    model = FirstWord()
+    load_trained(model, {"weight": torch.full((2, 3), 7.0)})
+    assert model.weight.tolist() == [[7.0] * 3] * 2
+    assert model.weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("tensors", "named"),
+    [
+        ({}, "weight"),
+        ({"weight": torch.zeros(3, 2)}, "weight"),
+        ({"weight": torch.zeros(3)}, "weight"),
+        ({"weight": torch.zeros(2, 3), "frozen": torch.zeros(5)}, "frozen"),
+        ({"weight": torch.zeros(2, 3), "bias": torch.zeros(5)}, "bias"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_and_change_nothing(
+    tensors: dict[str, Tensor], named: str
+) -> None:
+    model = FirstWord()
+    with pytest.raises(ValueError, match=f"do not fit the model: {named}$"):
+        load_trained(model, tensors)
+    assert all(parameter.eq(1).all() for parameter in model.parameters())
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="reads the kernel's high-water mark")
+def test_the_peak_of_memory_outlives_what_caused_it_and_not_the_next_trial() -> None:
+    memory = PeakMemory(CPU)
+    block = torch.ones(200 * MEBIBYTE, dtype=torch.uint8)
+    del block
+    peak = memory.peak_bytes
+    assert peak is not None
+    assert 180 * MEBIBYTE < peak < 300 * MEBIBYTE
+    following = PeakMemory(CPU).peak_bytes
+    assert following is not None
+    assert following < 50 * MEBIBYTE
+
+
+def test_the_environment_tells_the_machine_but_not_whose_it_is() -> None:
+    told = environment(CPU, "fp32", "sdpa")
+    assert (told.precision, told.threads, told.attention) == ("fp32", 1, "sdpa")
+    assert told.packages.keys() == set(PACKAGES)
+    assert told.packages["torch"] == torch.__version__
+    text = told.model_dump_json()
+    words = set(re.split(r"[^\w.-]+", text))
+    assert not words & {socket.gethostname(), socket.getfqdn(), platform.node(), getpass.getuser()}
+    assert str(Path.home()) not in text
+    assert str(Path.cwd()) not in text
