@@ -12,7 +12,7 @@ from bench import elementary
 from bench.errors import DataError
 from bench.hub import hub_is_reachable
 from bench.questions import Question, Row, questions_from_rows, read_questions
-from bench.record import content_hash
+from bench.spec import content_hash
 
 SPLITS = ("train", "validation", "test")
 EMBEDDED = "elementary"
@@ -202,10 +202,10 @@ def _download(name: str, known: HubDataset, split: str) -> Iterator[Row]:
         return iter(
             datasets.load_dataset(known.path, known.config, split=split, download_mode=mode)
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
-            f"{name}: could not reach {known.path} on the Hub and it is not in the local cache"
-            f" ({type(error).__name__}); use --dataset {EMBEDDED}, or a folder of"
+            f"{name}: could not reach {known.path} on the Hub and load it, and the local cache"
+            f" lacks it ({type(error).__name__}); use --dataset {EMBEDDED}, or a folder of"
             " {train,validation,test}.jsonl in the same schema"
         ) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from functools import cache
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from huggingface_hub import constants
 
@@ -18,6 +19,8 @@ def hub_is_reachable(seconds: float = 5.0) -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     endpoint = urlsplit(constants.ENDPOINT)
+    if endpoint.scheme in getproxies():
+        return True  # whether the proxy can reach it only the real request will tell
     port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
     try:
         socket.create_connection((endpoint.hostname or "", port), timeout=seconds).close()

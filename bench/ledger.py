@@ -99,7 +99,8 @@ class Ledger:
             LedgerError: another command is at work in this folder.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock", timeout=0)
+        path = self.folder / ".lock"
+        lock = FileLock(path, timeout=0)
         try:
             lock.acquire()
         except Timeout:
@@ -110,6 +111,9 @@ class Ledger:
         try:
             yield
         finally:
+            if list(self.folder.iterdir()) == [path]:  # nothing came of it: leave no trace
+                path.unlink()
+                self.folder.rmdir()
             lock.release()
 
 

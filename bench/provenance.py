@@ -15,16 +15,17 @@ from types import ModuleType
 
 from bench.strategy import Strategy
 
-RESULT_MODULES = ("anatomy", "model", "tokens", "train", "measure", "workbench", "trial")
+RESULT_MODULES = ("anatomy", "source", "model", "tokens", "train", "measure", "workbench", "trial")
 """Modules of ``bench`` that decide what comes out of a trial."""
 
 
 def code_fingerprint(strategy: type[Strategy]) -> str:
     """Content hash of the code of a strategy and of the training it passes through.
 
-    Comments and layout do not count, so that they can be mended without running trials again.
+    Comments, docstrings and layout do not count, so that they can be mended without running
+    trials again. The modules of a strategy's base classes do.
     """
-    modules = [inspect.getmodule(strategy)]
+    modules = [inspect.getmodule(kind) for kind in strategy.__mro__ if issubclass(kind, Strategy)]
     modules += [importlib.import_module(f"bench.{name}") for name in RESULT_MODULES]
     parts = [_module_hash(module) for module in modules if module is not None]
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
@@ -33,7 +34,17 @@ def code_fingerprint(strategy: type[Strategy]) -> str:
 @cache
 def _module_hash(module: ModuleType) -> str:
     tree = ast.parse(inspect.getsource(module))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_text(body[0]):
+            node.body = body[1:]  # type: ignore[attr-defined]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a bare string, as docstrings are."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def commit() -> str | None:

@@ -1,20 +1,14 @@
-"""What one trial was and what came of it: the spec, the record, and their JSON."""
+"""What came of a trial, and what a study was asked to do: the records and their JSON."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 
 from bench.space import LEARNING_RATE, Value
-from bench.strategy import Strategy
-
-Pooling: TypeAlias = Literal["cls", "mean", "last"]
-Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
+from bench.spec import TrainSettings, TrialSpec
 
 SCHEMA: Final = 1
 """Version of the record's JSON; a reader refuses others by name."""
@@ -34,101 +28,6 @@ class Status(StrEnum):
 
 RETRIED_ON_RESUME = frozenset({Status.FAILED, Status.TIMED_OUT})
 """Ends that may be an accident of the machine; all others are results."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """How every trial of a study is trained, whatever its strategy.
-
-    Attributes:
-        epochs: passes over the training questions; at least 1.
-        batch_size: questions per optimizer step.
-        max_length: tokens per (question, choice) sequence; longer ones are cut.
-        pooling: the vector the head reads: first token, mean, or last token.
-        precision: ``auto`` takes bf16 where the processor has it.
-        weight_decay: decoupled decay of trained matrices (AdamW); vectors are not decayed.
-        warmup_ratio: share of the steps in which the learning rate rises from 0.
-        clip_norm: largest L2 norm of the gradient of all trained parameters together.
-        head_dropout: dropout before the head.
-    """
-
-    epochs: int = 3
-    batch_size: int = 16
-    max_length: int = 128
-    pooling: Pooling = "cls"
-    precision: Precision = "auto"
-    weight_decay: float = 0.01
-    warmup_ratio: float = 0.1
-    clip_norm: float = 1.0
-    head_dropout: float = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialSpec:
-    """Everything that can change the result of a trial, and its label.
-
-    Attributes:
-        study: name of the study.
-        arm: name of the arm: a strategy with the knobs the study fixes.
-        number: place in the arm's plan, from 0.
-        strategy: the instance that adapts the model.
-        learning_rate: peak learning rate.
-        seed: seeds head, new layers, dropout and data order.
-        settings: training settings shared by the study.
-        data: content hash of the tokenised training and validation questions.
-        model: content hash or revision of the backbone.
-        code: content hash of the strategy's module and of the training code.
-        context: content hash of what the arm was asked for as a whole: code, data, settings,
-            search space, sampler. Records of another context belong to another study.
-    """
-
-    study: str
-    arm: str
-    number: int
-    strategy: Strategy
-    learning_rate: float
-    seed: int
-    settings: TrainSettings
-    data: str
-    model: str
-    code: str
-    context: str
-
-    @property
-    def trial(self) -> str:
-        """The trial's name in reports, such as ``lora-003``."""
-        return f"{self.arm}-{self.number:03d}"
-
-    @property
-    def values(self) -> dict[str, Value]:
-        """Knobs and learning rate by name."""
-        return {**self.strategy.knobs, LEARNING_RATE: self.learning_rate}
-
-    @property
-    def fingerprint(self) -> str:
-        """Content hash of all but the labels: equal fingerprints are the same trial.
-
-        The arm counts in, so that two arms that happen to draw one configuration keep a record
-        each.
-        """
-        identity = {
-            "arm": self.arm,
-            "strategy": self.strategy.name,
-            "knobs": self.strategy.knobs,
-            "learning_rate": self.learning_rate,
-            "seed": self.seed,
-            "settings": asdict(self.settings),
-            "data": self.data,
-            "model": self.model,
-            "code": self.code,
-        }
-        return content_hash(identity)
-
-
-def content_hash(value: object) -> str:
-    """The first 16 hexadecimal digits of SHA-256 over the value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Part(BaseModel):

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bench.arm import Arm, make_arm
 from bench.errors import StudyError
 from bench.plugins import NAME
-from bench.record import Pooling, Precision, TrainSettings
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
+from bench.spec import Pooling, Precision, TrainSettings
 from bench.strategy import installed_strategies
 
 ALL = "all"
@@ -113,7 +113,9 @@ def load_study(path: Path | None, overrides: Mapping[str, Any], sets: Sequence[s
     arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
     if problems:
         raise StudyError(*problems)
-    name = file.name or (_label(path.stem) if path else f"{_label(file.dataset)}-{_label(file.model)}")
+    name = file.name or (
+        _label(path.stem) if path else f"{_label(file.dataset)}-{_label(file.model)}"
+    )
     broken = (*installed_strategies().broken, *installed_spaces().broken)
     return Study(name=name, file=file, arms=arms, left_out=tuple(map(str, broken)))
 

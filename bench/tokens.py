@@ -108,7 +108,7 @@ def tokenise(
     Args:
         questions: the split.
         tokenizer: the model's own.
-        max_length: tokens per sequence; the longer of question and choice is cut.
+        max_length: tokens per sequence; of a pair the longer one is cut, of one text the front.
     """
     pairs = [(question.text, choice) for question in questions for choice in question.choices]
     encoded = _encode(tokenizer, pairs, max_length)
@@ -133,6 +133,8 @@ def _encode(
     if max_length is not None:
         options |= {"truncation": True, "max_length": max_length}
     if tokenizer.sep_token is None:
+        # Cut in front: the choice, which tells the sequences of a question apart, stands last.
+        tokenizer.truncation_side = "left"
         return dict(tokenizer([f"{text} {choice}" for text, choice in pairs], **options))
     texts, choices = zip(*pairs, strict=True)
     return dict(tokenizer(list(texts), list(choices), **options))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from bench.errors import TrialDiverged
-from bench.record import TrainSettings
+from bench.spec import TrainSettings
 from bench.tokens import Batch
 
 

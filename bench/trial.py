@@ -22,15 +22,8 @@ from bench.measure import (
     trained_tensors,
 )
 from bench.model import MultipleChoiceModel
-from bench.record import (
-    Accuracy,
-    Parameters,
-    Seconds,
-    Status,
-    TestScore,
-    TrialRecord,
-    TrialSpec,
-)
+from bench.record import Accuracy, Parameters, Seconds, Status, TestScore, TrialRecord
+from bench.spec import TrialSpec
 from bench.tokens import TokenSplit, batches, training_order
 from bench.train import Training
 from bench.workbench import Workbench
@@ -107,10 +100,14 @@ class Trial:
             self._train_epoch(self._learner)
             done = len(self._per_epoch) == self._spec.settings.epochs
             record = self._finish(self._learner) if done else None
-        except Exception as error:  # noqa: BLE001 - the one place where failures become records
+        except Exception as error:
+            if isinstance(error, torch.AcceleratorError) and not _is_out_of_memory(error):
+                raise  # the device is lost to this process: only a new worker can go on
             record = failure(self._spec, error)
         if record is not None:
             self._learner, self._best = None, _Best()
+            if self._bench.device.type == "cuda":
+                torch.cuda.empty_cache()  # a neighbour on the same device may need it
         last = self._per_epoch[-1] if self._per_epoch else None
         return Progress(epoch=len(self._per_epoch), validation=last, record=record)
 
@@ -148,7 +145,10 @@ class Trial:
                 epoch=epoch + 1,
                 validation=score,
                 predictions=predictions,
-                tensors={name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()},
+                tensors={
+                    name: tensor.to("cpu", copy=True).contiguous()
+                    for name, tensor in tensors.items()
+                },
             )
 
     def _finish(self, learner: _Learner) -> TrialRecord:

@@ -15,7 +15,8 @@ from bench.clock import Stopwatch
 from bench.errors import TrialRefused
 from bench.measure import latency, predict
 from bench.model import MultipleChoiceModel, store_in_bf16
-from bench.record import Inference, Latency, TrialSpec
+from bench.record import Inference, Latency
+from bench.spec import TrialSpec
 from bench.strategy import Strategy
 from bench.tokens import TokenSplit, batches, evaluation_order
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from bench.model import ModelSource, pooled
+from bench.model import pooled
 from bench.questions import Question
+from bench.source import ModelSource
 
 TEXTS_PER_BATCH = 128
 

@@ -15,22 +15,24 @@ WORDS = [f"word{index}" for index in range(100)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def write_model(folder: Path) -> Path:
-    """A random BERT of two narrow layers with a tokenizer of a hundred words."""
+def write_model(folder: Path, *, family: str = "bert", first_token: bool = True) -> Path:
+    """A random model of two narrow layers with a tokenizer of a hundred words.
+
+    Args:
+        folder: where to.
+        family: see ``tests.tiny``.
+        first_token: whether every text begins with [CLS] and parts are separated by [SEP].
+    """
     vocabulary = {token: index for index, token in enumerate([*SPECIAL, *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-    )
+    special = {"unk_token": "[UNK]", "pad_token": "[PAD]"}
+    if first_token:
+        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+        special |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
     fast.save_pretrained(folder)
-    tiny("bert").save_pretrained(folder)
+    tiny(family).save_pretrained(folder)
     return folder
 
 

@@ -16,8 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.record import Status, StudyRecord, TrialRecord, TrialSpec
+from bench.record import Status, StudyRecord, TrialRecord
 from bench.search.events import Ended, EpochDone, Event, Observer, Opened, Scored, Started
+from bench.spec import TrialSpec
 from reports import show
 from reports.escape import plain
 from reports.terminal import leaderboard_view

@@ -13,8 +13,8 @@ from bench.cli.app import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
 from bench.ledger import Ledger
 from bench.measure import count
-from bench.model import locate
 from bench.search.run import study_records, write_report
+from bench.source import locate
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.strategy import Strategy, installed_strategies
 from bench.zero_shot import cosine_accuracy

@@ -14,7 +14,7 @@ from bench.errors import StudyError
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # One worker above the memory limit must fail alone; the monitor would end the whole run.
+    # The monitor kills a worker in a way that ends the whole run, not the one trial.
     "RAY_memory_monitor_refresh_ms": "0",
     # Our ledger is the record: Tune's own result files would be a second one.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -71,6 +71,11 @@ def cluster(demand: Demand) -> Iterator[Slots]:
     Raises:
         StudyError: no node has what a trial asks for, or the address does not answer.
     """
+    if demand.address and demand.address.startswith("ray://"):
+        raise StudyError(
+            f"--address {demand.address}: runs through the Ray client are not possible; run the"
+            " command on a machine of the cluster with --address auto, or name HOST:6379"
+        )
     os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
     try:
         ray.init(
@@ -78,6 +83,7 @@ def cluster(demand: Demand) -> Iterator[Slots]:
             include_dashboard=None if demand.address else False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
+            runtime_env={"env_vars": ENVIRONMENT} if demand.address else None,
         )
     except (ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

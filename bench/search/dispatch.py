@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from bench.ledger import Ledger
-from bench.record import RETRIED_ON_RESUME, Status, TestScore, TrialRecord, TrialSpec
+from bench.record import RETRIED_ON_RESUME, Status, TestScore, TrialRecord
 from bench.search.cluster import Slots
 from bench.search.events import Ended, EpochDone, Observer, Started
 from bench.search.plan import Plan
 from bench.search.worker import PROGRESS, SPEC, TrialWorker, WorkerSetup
+from bench.spec import TrialSpec
 from bench.tokens import TokenSplit
 from bench.trial import TRACEBACK_LINES, Progress, score_test
 
@@ -110,23 +112,24 @@ class Conductor(Searcher):
             del self._running[trial_id]
             self._end(_with_attempts(record, self._attempts.get(trial_id)))
 
-    def died(self, trial_id: str, error: str) -> None:
+    def died(self, trial_id: str, deaths: int, error: str) -> None:
         """Ends a trial whose worker died more often than it is tried again.
 
         Args:
             trial_id: Tune's name of the trial.
-            error: what Ray says about it.
+            deaths: how often.
+            error: what Ray says about the last one.
         """
         spec = self._running.pop(trial_id)
-        attempts = self._attempts.get(trial_id)
         lines = error.strip().splitlines() or ["no reason given"]
         record = TrialRecord.of(
             spec,
             Status.FAILED,
-            reason=f"its worker died {attempts.count if attempts else 1} times: {lines[-1]}",
+            reason=f"its worker died {deaths} times: {lines[-1]}",
             traceback="\n".join(lines[-TRACEBACK_LINES:]),
+            attempts=deaths,
         )
-        self._end(_with_attempts(record, attempts))
+        self._end(record)
 
     def _end(self, record: TrialRecord) -> None:
         self._ledger.write(record)
@@ -169,7 +172,7 @@ class _Watcher(tune.Callback):
     ) -> None:
         told = Path(trial.error_file) if trial.error_file else None
         error = told.read_text(encoding="utf-8") if told and told.exists() else ""
-        self._conductor.died(trial.trial_id, error)
+        self._conductor.died(trial.trial_id, trial.num_failures, error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +223,7 @@ class Dispatcher:
 
     def score(
         self, specs: list[TrialSpec], test: TokenSplit, data: str
-    ) -> dict[str, TestScore | Exception]:
+    ) -> Iterator[tuple[str, TestScore | str]]:
         """Scores chosen trials on the test split, each once.
 
         Args:
@@ -228,13 +231,14 @@ class Dispatcher:
             test: the test questions.
             data: their content hash.
 
-        Returns:
-            Score, or why there is none, by fingerprint.
+        Yields:
+            Fingerprint and score, or why there is none.
         """
         task = ray.remote(_score).options(num_cpus=self.slots.cpus, num_gpus=self.slots.gpus)
         setup, questions = ray.put(self.setup), ray.put(test)
         running = {spec.fingerprint: task.remote(setup, spec, questions, data) for spec in specs}
-        return {fingerprint: _outcome(reference) for fingerprint, reference in running.items()}
+        for fingerprint, reference in running.items():
+            yield fingerprint, _outcome(reference)
 
 
 def _score(setup: WorkerSetup, spec: TrialSpec, test: TokenSplit, data: str) -> TestScore:
@@ -242,9 +246,11 @@ def _score(setup: WorkerSetup, spec: TrialSpec, test: TokenSplit, data: str) -> 
     return score_test(spec, setup.workbench(), checkpoint, test, data)
 
 
-def _outcome(reference: Any) -> TestScore | Exception:
+def _outcome(reference: Any) -> TestScore | str:
     try:
         score: TestScore = ray.get(reference)
-    except (ray.exceptions.RayError, OSError, ValueError) as error:
-        return error
+    except ray.exceptions.RayTaskError as error:
+        return f"{type(error.cause).__name__}: {error.cause}"
+    except ray.exceptions.RayError as error:
+        return f"{type(error).__name__}: its worker died"
     return score

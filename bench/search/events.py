@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bench.record import StudyRecord, TrialRecord, TrialSpec
+from bench.record import StudyRecord, TrialRecord
+from bench.spec import TrialSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,9 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from bench.arm import Arm
-from bench.record import RETRIED_ON_RESUME, Status, TrialRecord, TrialSpec
+from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
 from bench.space import Choice, Dimension, Integer, Value
+from bench.spec import TrialSpec
 
 Values = dict[str, Value]
 MakeSpec = Callable[[Arm, int, Mapping[str, Value]], TrialSpec]
@@ -63,12 +64,14 @@ class _Progress:
         left: numbers not given out yet, next one first.
         asked: Optuna's trial per number that is running.
         taken: configurations given out or finished.
+        again: configuration per number that failed in an earlier run.
     """
 
     study: optuna.Study
     left: list[int]
     asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
     taken: list[Values] = field(default_factory=list)
+    again: dict[int, Values] = field(default_factory=dict)
 
 
 class Plan:
@@ -119,11 +122,12 @@ class Plan:
         Returns:
             Whether it counts; if not, the trial will be given out again.
         """
-        if record.status in RETRIED_ON_RESUME:
-            return False
         progress = self._progress[record.arm]
-        progress.left.remove(record.number)
         values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
+        if record.status in RETRIED_ON_RESUME:
+            progress.again[record.number] = values
+            return False
+        progress.left.remove(record.number)
         progress.taken.append(values)
         if values:
             state = STATES.get(record.status, TrialState.FAIL)
@@ -161,8 +165,8 @@ class Plan:
         arm, progress = self._arms[name], self._progress[name]
         if not arm.space.knobs:
             return {}
-        if self._sampler == "random" or number < len(arm.space.starts):
-            values = random_values(arm, number, self._seed)
+        if self._sampler == "random" or number < len(arm.space.starts) or number in progress.again:
+            values = progress.again.get(number) or random_values(arm, number, self._seed)
             progress.study.enqueue_trial(values)
             progress.asked[number] = progress.study.ask(self._distributions(name))
             return values

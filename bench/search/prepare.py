@@ -16,12 +16,13 @@ from bench.data import SPLITS, Dataset, Limits, baselines, load_dataset
 from bench.errors import InputError, ModelError
 from bench.ledger import Ledger
 from bench.measure import count
-from bench.model import ModelSource, locate, tokenizer_fingerprint
 from bench.provenance import code_fingerprint, commit
-from bench.record import SplitSummary, StudyRecord, TrialSpec, content_hash
+from bench.record import SplitSummary, StudyRecord
 from bench.search.plan import Plan
+from bench.source import ModelSource, locate, tokenizer_fingerprint
 from bench.space import Choice, Value
-from bench.study import Study
+from bench.spec import TrialSpec, content_hash
+from bench.study import Study, StudyFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ def prepare(study: Study, folder: Path, command: str) -> Prepared:
     try:
         source = locate(file.model)
         config, tokenizer = source.config(), source.tokenizer()
-        problems.extend(_unfit(file.max_length, config))
+        problems.extend(_unfit(file, config, tokenizer))
     except ModelError as error:
         problems.extend(error.problems)
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
@@ -184,11 +185,21 @@ def prepare(study: Study, folder: Path, command: str) -> Prepared:
     )
 
 
-def _unfit(max_length: int, config: PretrainedConfig) -> list[str]:
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions and max_length > positions:
-        return [f"--max-length {max_length}: the model has {positions} positions"]
-    return []
+def _unfit(
+    file: StudyFile, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> list[str]:
+    """What the model cannot do of what is asked."""
+    problems = []
+    known = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
+    positions = min(limit for limit in known if limit)
+    if file.max_length > positions:
+        problems.append(f"--max-length {file.max_length}: the model has {positions} positions")
+    if file.pooling == "cls" and tokenizer.cls_token is None:
+        problems.append(
+            "--pooling cls: this model's text does not begin with a [CLS] token; use"
+            " --pooling last (decoders) or mean"
+        )
+    return problems
 
 
 def _unusable(folder: Path) -> list[str]:

@@ -38,8 +38,14 @@ class Outcome:
 
     @property
     def failed(self) -> tuple[TrialRecord, ...]:
-        """Trials that ended without a result."""
-        return tuple(record for record in self.records if record.status not in ENDED_WELL)
+        """Trials that ended without a result, or were chosen and could not be scored on test."""
+        unscored = {} if self.interrupted else best_trials(self.records)
+        return tuple(
+            record
+            for record in self.records
+            if record.status not in ENDED_WELL
+            or (record.test is None and record in unscored.values())
+        )
 
 
 def run_study(
@@ -58,12 +64,12 @@ def run_study(
     """
     ledger = prepared.ledger
     with ExitStack() as stack:
-        before = _resume(prepared, ledger.records())
-        slots: Slots | None = None
-        if before.plan.left or _untested(prepared, before.kept):
-            slots = stack.enter_context(cluster(demand))
         stack.enter_context(ledger.lock())
-        standing = _resume(prepared, ledger.records(), mend=True)
+        standing = _resume(prepared, ledger.records())
+        slots: Slots | None = None
+        if standing.plan.left or _untested(prepared, standing.kept):
+            prepared.source.backbone()  # weights that cannot be loaded are told now, not per trial
+            slots = stack.enter_context(cluster(demand))
         train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
         study = prepared.record(truncated=_truncated(train, validation), notices=standing.notices)
         ledger.write_study(study)
@@ -120,16 +126,15 @@ class _Standing:
     notices: tuple[str, ...]
 
 
-def _resume(prepared: Prepared, found: Records, *, mend: bool = False) -> _Standing:
-    """Compares the records with the plan; with ``mend`` damaged files are set aside."""
+def _resume(prepared: Prepared, found: Records) -> _Standing:
+    """Compares the records with the plan; damaged files are set aside, so that they run again."""
     plan = prepared.plan()
     contexts = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
     mine = [r for r in found.readable.values() if contexts.get(r.arm) == r.context]
     kept = [r for r in mine if r.number < prepared.planned[r.arm] and plan.keep(r)]
     notices = []
     for path, fault in found.damaged.items():
-        aside = set_aside(path) if mend else path
-        notices.append(f"{path.name} was damaged ({fault}); set aside as {aside.name}")
+        notices.append(f"{path.name} was damaged ({fault}); set aside as {set_aside(path).name}")
     if apart := len(found.readable) - len(mine):
         notices.append(
             f"{apart} records of other settings, data or code are in this run folder; left out"
@@ -156,11 +161,11 @@ def _score(
     ]
     data = prepared.dataset.fingerprint("test")
     scored: dict[str, TrialRecord] = {}
-    for fingerprint, score in dispatcher.score(specs, _tokens(prepared, "test"), data).items():
+    for fingerprint, score in dispatcher.score(specs, _tokens(prepared, "test"), data):
         if isinstance(score, TestScore):
-            record = chosen[fingerprint].model_copy(update={"test": score})
+            record = chosen[fingerprint].model_copy(update={"test": score, "reason": None})
         else:
-            reason = f"could not be scored on test: {score}".splitlines()[0]
+            reason = f"could not be scored on test: {score}"
             record = chosen[fingerprint].model_copy(update={"reason": reason})
         dispatcher.ledger.write(record)
         dispatcher.observe(Scored(record=record))
@@ -183,7 +188,8 @@ def _setup(
     prepared: Prepared, train: TokenSplit, validation: TokenSplit, slots: Slots
 ) -> WorkerSetup:
     return WorkerSetup(
-        model=prepared.study.file.model,
+        model=prepared.source.address,
+        model_fingerprint=prepared.source.fingerprint,
         train=train,
         validation=validation,
         precision=prepared.study.file.precision,

@@ -11,9 +11,11 @@ import torch
 from ray import tune
 from transformers import PreTrainedModel
 
+from bench.errors import ModelError
 from bench.ledger import Ledger
-from bench.model import choose_precision, locate
-from bench.record import Precision, TrialSpec
+from bench.model import choose_precision
+from bench.source import locate
+from bench.spec import Precision, TrialSpec
 from bench.tokens import TokenSplit
 from bench.trial import Progress, Trial
 from bench.workbench import Workbench
@@ -27,7 +29,8 @@ class WorkerSetup:
     """What a worker needs before its first trial; shipped once through the object store.
 
     Attributes:
-        model: name of the model, found again on the worker's own node.
+        model: address of the model, found again on the worker's own node.
+        model_fingerprint: what must be found there.
         train: training questions.
         validation: validation questions.
         precision: as asked.
@@ -38,6 +41,7 @@ class WorkerSetup:
     """
 
     model: str
+    model_fingerprint: str
     train: TokenSplit
     validation: TokenSplit
     precision: Precision
@@ -51,7 +55,7 @@ class WorkerSetup:
         torch.set_num_threads(self.threads)
         device = torch.device("cuda" if self.use_gpu else "cpu")
         return Workbench(
-            backbone=_backbone(self.model),
+            backbone=_backbone(self.model, self.model_fingerprint),
             train=self.train,
             validation=self.validation,
             device=device,
@@ -61,8 +65,11 @@ class WorkerSetup:
 
 
 @cache
-def _backbone(model: str) -> PreTrainedModel:
-    return locate(model).backbone()
+def _backbone(model: str, fingerprint: str) -> PreTrainedModel:
+    source = locate(model)
+    if source.fingerprint != fingerprint:
+        raise ModelError(f"{source.name}: this node has {source.fingerprint}, not {fingerprint}")
+    return source.backbone()
 
 
 class TrialWorker(tune.Trainable):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from bench.data import Limits, load_dataset
-from bench.model import locate, tokenizer_fingerprint
-from bench.record import Status, TrainSettings, TrialSpec
+from bench.record import Status
+from bench.source import locate, tokenizer_fingerprint
+from bench.spec import TrainSettings, TrialSpec
 from bench.tokens import tokenise
 from bench.trial import Trial
 from bench.workbench import Workbench

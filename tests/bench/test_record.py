@@ -12,14 +12,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.record import (
-    Status,
-    StudyRecord,
-    TrainSettings,
-    TrialRecord,
-    TrialSpec,
-    content_hash,
-)
+from bench.record import Status, StudyRecord, TrialRecord
+from bench.spec import TrainSettings, TrialSpec, content_hash
 from strategies.full import Full
 from strategies.lora import LoRA
 from tests.reports.records import broken, study, trial
@@ -41,7 +35,7 @@ SPEC = TrialSpec(
 # A strategy of its own, since ours would import torch.
 FINGERPRINT_SCRIPT = """
 from dataclasses import dataclass
-from bench.record import TrainSettings, TrialSpec
+from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import Strategy
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bench.errors import StudyError
-from bench.record import TrainSettings
 from bench.space import LEARNING_RATE
+from bench.spec import TrainSettings
 from bench.strategy import installed_strategies
 from bench.study import StudyFile, load_study, preset
 

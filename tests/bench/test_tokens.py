@@ -5,8 +5,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from bench.model import locate
 from bench.questions import Question
+from bench.source import locate
 from bench.tokens import (
     BUCKET_BATCHES,
     Batch,

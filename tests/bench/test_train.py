@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import TrialDiverged
 from bench.model import MultipleChoiceModel
-from bench.record import TrainSettings
+from bench.spec import TrainSettings
 from bench.tokens import Batch, TokenSplit, batches, training_order
 from bench.train import Training, _triangle
 from tests.tiny import VOCABULARY, WIDTH, tiny

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bench import zero_shot
-from bench.model import ModelSource, locate
 from bench.questions import Question
+from bench.source import ModelSource, locate
 from bench.zero_shot import cosine_accuracy
 from tests.tiny import tiny
 

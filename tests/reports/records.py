@@ -16,10 +16,9 @@ from bench.record import (
     Status,
     StudyRecord,
     TestScore,
-    TrainSettings,
     TrialRecord,
-    content_hash,
 )
+from bench.spec import TrainSettings, content_hash
 
 ENVIRONMENT = Environment(
     device="AMD EPYC 7B13",

@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 
 from bench.cli.board import Scene, View, watch
-from bench.record import TrainSettings, TrialSpec
 from bench.search.events import Ended, EpochDone, Opened, Scored, Started
+from bench.spec import TrainSettings, TrialSpec
 from strategies.lora import LoRA
 from tests.reports.records import study, trial
 

@@ -1,7 +1,7 @@
 import pytest
 
 from bench.errors import StudyError
-from bench.search.cluster import Demand, slots
+from bench.search.cluster import Demand, cluster, slots
 
 TWO_CORES = {"CPU": 2.0, "memory": 1e9}
 GPU_NODE = {"CPU": 16.0, "GPU": 2.0}
@@ -48,3 +48,11 @@ def test_more_than_any_node_has_is_refused_with_both_numbers() -> None:
 def test_what_only_two_nodes_together_have_is_refused() -> None:
     with pytest.raises(StudyError, match="largest node has 2 CPUs"):
         slots(Demand(cpus=3), [TWO_CORES, TWO_CORES])
+
+
+def test_the_ray_client_is_refused_with_the_way_out() -> None:
+    with (
+        pytest.raises(StudyError, match="--address auto"),
+        cluster(Demand(address="ray://head:10001")),
+    ):
+        pass

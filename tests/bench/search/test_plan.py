@@ -5,16 +5,10 @@ import pytest
 from optuna.trial import TrialState
 
 from bench.arm import Arm
-from bench.record import (
-    Accuracy,
-    Parameters,
-    Status,
-    TrainSettings,
-    TrialRecord,
-    TrialSpec,
-)
+from bench.record import Accuracy, Parameters, Status, TrialRecord
 from bench.search.plan import Plan, random_values
 from bench.space import Choice, Integer, Space, Uniform, Value
+from bench.spec import TrainSettings, TrialSpec
 from strategies.full import Full
 from strategies.lora import LoRA
 
@@ -159,6 +153,18 @@ def test_a_failed_trial_is_given_out_again_and_a_diverged_one_is_not() -> None:
     assert not resumed.keep(TrialRecord.of(first, Status.FAILED, reason="the disk was full"))
     assert resumed.keep(TrialRecord.of(second, Status.DIVERGED, reason="the loss became nan"))
     assert [s.fingerprint for s in run(resumed)] == [first.fingerprint]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_failed_trial_is_tried_again_with_the_values_it_had(sampler: str) -> None:
+    specs = run(plan(LORA, trials=5, sampler=sampler))
+    resumed = plan(LORA, trials=5, sampler=sampler)
+
+    for given in specs[:4]:
+        resumed.keep(ended(given))
+    resumed.keep(TrialRecord.of(specs[4], Status.FAILED, reason="its worker died"))
+
+    assert [s.fingerprint for s in run(resumed)] == [specs[4].fingerprint]
 
 
 def test_every_end_is_told_to_optuna_and_nothing_stays_running() -> None:

@@ -47,9 +47,15 @@ DEMANDED = [
 ]
 
 
-def paretune(*arguments: str) -> subprocess.CompletedProcess[str]:
+def paretune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command inside a folder, as a person does."""
     return subprocess.run(
-        [*PARETUNE, *arguments], capture_output=True, text=True, timeout=240, check=False
+        [*PARETUNE, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=folder,
     )
 
 
@@ -64,8 +70,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(folder / "model")
     write_dataset(folder / "data")
     content = {
-        "model": str(folder / "model"),
-        "dataset": str(folder / "data"),
+        "model": "model",
+        "dataset": "data",
         "trials": 2,
         "epochs": 2,
         "max_length": 32,
@@ -84,7 +90,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(study: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = study.parent / "run"
-    return folder, paretune("sweep", str(study), "--out", str(folder))
+    return folder, paretune("sweep", "tiny.yaml", "--out", "run", folder=study.parent)
 
 
 Run = tuple[Path, subprocess.CompletedProcess[str]]
@@ -94,7 +100,7 @@ def test_a_sweep_completes_what_can_be_and_lists_what_cannot(first: Run) -> None
     folder, done = first
     assert done.returncode == 1, done.stdout + done.stderr
     assert "hopeless-000 diverged: the loss became" in done.stdout
-    assert f"report: {folder / 'report' / 'report.md'}" in done.stdout
+    assert "report: run/report/report.md" in done.stdout
 
     records = [json.loads(content) for content in contents(folder).values()]
     assert sorted((r["arm"], r["number"], r["status"]) for r in records) == [
@@ -126,7 +132,7 @@ def test_the_same_command_again_changes_no_record_and_starts_no_worker(
     study: Path, first: Run
 ) -> None:
     before = contents(first[0])
-    again = paretune("sweep", str(study), "--out", str(first[0]))
+    again = paretune("sweep", "tiny.yaml", "--out", "run", folder=study.parent)
 
     assert again.returncode == 1
     assert "0 at a time" in again.stdout
@@ -136,7 +142,9 @@ def test_the_same_command_again_changes_no_record_and_starts_no_worker(
 
 def test_one_more_trial_runs_only_the_new_ones(study: Path, first: Run) -> None:
     before = contents(first[0])
-    more = paretune("sweep", str(study), "--out", str(first[0]), "--trials", "3", "--json")
+    more = paretune(
+        "sweep", "tiny.yaml", "--out", "run", "--trials", "3", "--json", folder=study.parent
+    )
 
     document = json.loads(more.stdout)
     assert sorted(t["arm"] for t in document["trials"] if t["number"] == 2) == ["lora", "prompt"]
@@ -149,7 +157,7 @@ def test_one_more_trial_runs_only_the_new_ones(study: Path, first: Run) -> None:
 def test_a_damaged_record_is_named_set_aside_and_run_again(study: Path, first: Run) -> None:
     lora = next(p for p in (first[0] / "trials").glob("*.json") if '"lora"' in p.read_text())
     lora.write_bytes(lora.read_bytes()[:200])
-    mended = paretune("sweep", str(study), "--out", str(first[0]), "--trials", "3")
+    mended = paretune("sweep", "tiny.yaml", "--out", "run", "--trials", "3", folder=study.parent)
 
     assert f"{lora.name} was damaged" in mended.stdout
     assert len(re.findall(r" lora-\d+ started", mended.stdout)) == 1
@@ -160,8 +168,8 @@ def test_a_damaged_record_is_named_set_aside_and_run_again(study: Path, first: R
 def test_changed_settings_are_kept_apart_and_told(study: Path, first: Run) -> None:
     before = contents(first[0])
     other = paretune(
-        "sweep", str(study), "--out", str(first[0]), "--strategies", "prompt", "--trials", "1",
-        "--epochs", "1",
+        "sweep", "tiny.yaml", "--out", "run", "--strategies", "prompt", "--trials", "1",
+        "--epochs", "1", folder=study.parent,
     )  # fmt: skip
 
     assert other.returncode == 0, other.stdout + other.stderr
@@ -173,7 +181,7 @@ def test_an_interrupt_ends_with_a_partial_report_and_the_same_command_completes_
     study: Path,
 ) -> None:
     folder = study.parent / "interrupted"
-    command = ["sweep", str(study), "--out", str(folder), "--strategies", "bitfit,linear",
+    command = ["sweep", "tiny.yaml", "--out", "interrupted", "--strategies", "bitfit,linear",
                "--trials", "3", "--epochs", "40"]  # fmt: skip
     with subprocess.Popen(
         [*PARETUNE, *command],
@@ -181,6 +189,7 @@ def test_an_interrupt_ends_with_a_partial_report_and_the_same_command_completes_
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        cwd=study.parent,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -195,7 +204,7 @@ def test_an_interrupt_ends_with_a_partial_report_and_the_same_command_completes_
     kept = set(contents(folder))
     assert 0 < len(kept) < 6
 
-    completed = paretune(*command)
+    completed = paretune(*command, folder=study.parent)
     assert completed.returncode == 0, completed.stdout + completed.stderr
     assert len(contents(folder)) == 6
     assert kept < set(contents(folder))
