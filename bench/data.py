@@ -81,6 +81,9 @@ the last ``held_out`` training rows are our validation."""
 
 KNOWN = (EMBEDDED, *HUB)
 
+_REPOSITORIES = Counter(known.path for known in HUB.values())
+_BY_REPOSITORY = {known.path: name for name, known in HUB.items() if _REPOSITORIES[known.path] == 1}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -114,12 +117,14 @@ def load_dataset(name: str, limits: Limits | None = None) -> Dataset:
     """Loads a dataset by known name, Hub name or folder, checks it whole and cuts it to size.
 
     Args:
-        name: ``elementary``, one of ``HUB`` or a folder of ``{train,validation,test}.jsonl``.
+        name: ``elementary``, a key of ``HUB`` or its repository, or a folder of
+            ``{train,validation,test}.jsonl``.
         limits: most questions per split.
 
     Raises:
         DataError: with every fault found, as ``file:line: field: what``.
     """
+    name = _BY_REPOSITORY.get(name, name)
     faults: list[str] = []
     splits: dict[str, list[Question]] = {}
     for split, load in _sources(name).items():

@@ -264,6 +264,7 @@ class StudyRecord(Part):
         constant: accuracy there of the position that is right most often in training.
         longest: accuracy there of the longest choice.
         truncated: share of sequences cut at ``max_length``.
+        tokenise_seconds: once per run, for training and validation questions together.
         arms: strategy name per arm.
         contexts: context per arm, see ``TrialSpec``.
         spaces: searched range per knob and arm, as text.
@@ -291,6 +292,7 @@ class StudyRecord(Part):
     constant: float
     longest: float
     truncated: float
+    tokenise_seconds: float
     arms: dict[str, str]
     contexts: dict[str, str]
     spaces: dict[str, dict[str, str]]

@@ -39,7 +39,7 @@ class Done:
     checkpoint: Path
 
 
-def make_questions(count: int, seed: int) -> TokenSplit:
+def make_questions(count: int, seed: int = 0) -> TokenSplit:
     """Random words without meaning, in sequences of unequal length."""
     generator = np.random.default_rng(seed)
     lengths = generator.integers(3, 9, count * CHOICES)

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench import __version__
+from bench.cli.console import BAD_INPUT, err, out
 from bench.errors import InputError
-
-SUCCESS, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 EPILOG = """Examples:
 
@@ -26,6 +24,9 @@ EPILOG = """Examples:
 
   paretune leaderboard runs/quick --sort trained_parameters"""
 
+RAY_TOKEN = Path.home() / ".ray" / "auth_token"
+"""Where Ray keeps the token of clusters that ask for one."""
+
 app = typer.Typer(
     name="paretune",
     help="Benchmark fine-tuning methods: searched with equal budgets, timed, reported as a"
@@ -36,16 +37,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-# Wide enough for the leaderboard where there is no terminal to ask.
-out = Console(width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True)
-
 
 def main() -> None:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130."""
     # Set before any library reads them: a tool run offline must not wait for telemetry.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if RAY_TOKEN.exists():  # `ray start` then asks for it, but joining does not offer it by itself
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         app()  # ends the process: usage errors with 2, an interrupt with 130
     except InputError as error:

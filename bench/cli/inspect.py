@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.anatomy import skeleton
-from bench.cli.app import SUCCESS, out
+from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
 from bench.ledger import Ledger
 from bench.measure import count

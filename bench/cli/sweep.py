@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.cli.app import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.board import watch
+from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.errors import StudyError
 from bench.provenance import shown_command
 from bench.record import TrialRecord
@@ -117,7 +117,7 @@ def _show_plan(prepared: Prepared, request: Request) -> None:
     table = Table(title=f"{study.name}: planned, nothing run", title_justify="left")
     for heading in ("arm", "trials", "searched and fixed knobs"):
         table.add_column(heading)
-    spaces = prepared.record(truncated=0.0, notices=()).spaces
+    spaces = prepared.record(truncated=0.0, tokenise_seconds=0.0, notices=()).spaces
     for arm in study.arms:
         knobs = "\n".join(f"{name}: {text}" for name, text in spaces[arm.name].items())
         said = f"skipped: {refused[arm.name]}" if arm.name in refused else knobs

@@ -107,11 +107,14 @@ class Prepared:
         start = arm.space.starts[0] if arm.space.starts else {}
         return self.spec(arm, 0, arm.complete(start))
 
-    def record(self, *, truncated: float, notices: tuple[str, ...]) -> StudyRecord:
+    def record(
+        self, *, truncated: float, tokenise_seconds: float, notices: tuple[str, ...]
+    ) -> StudyRecord:
         """What ``study.json`` says.
 
         Args:
             truncated: share of sequences that were cut.
+            tokenise_seconds: for training and validation questions.
             notices: what was found besides the data's own notices.
         """
         file, splits = self.study.file, self.dataset.splits
@@ -136,6 +139,7 @@ class Prepared:
             constant=trivial.constant,
             longest=trivial.longest,
             truncated=truncated,
+            tokenise_seconds=tokenise_seconds,
             arms={arm.name: arm.strategy.name for arm in self.study.arms},
             contexts={arm.name: self.context(arm) for arm in self.study.arms},
             spaces={arm.name: _shown_space(arm) for arm in self.study.arms},

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from bench.clock import Stopwatch
 from bench.errors import LedgerError
 from bench.ledger import Ledger, Records, set_aside, write_whole
 from bench.record import Status, StudyRecord, TestScore, TrialRecord
@@ -70,8 +71,14 @@ def run_study(
         if standing.plan.left or _untested(prepared, standing.kept):
             prepared.source.backbone()  # weights that cannot be loaded are told now, not per trial
             slots = stack.enter_context(cluster(demand))
-        train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
-        study = prepared.record(truncated=_truncated(train, validation), notices=standing.notices)
+        clock = Stopwatch()
+        with clock.span("tokenise"):
+            train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
+        study = prepared.record(
+            truncated=_truncated(train, validation),
+            tokenise_seconds=clock.seconds["tokenise"],
+            notices=standing.notices,
+        )
         ledger.write_study(study)
         workers = slots.count if slots and standing.plan.left else 0
         observe(Opened(study=study, kept=standing.kept, workers=workers))

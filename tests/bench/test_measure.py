@@ -7,7 +7,6 @@ import itertools
 import platform
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,32 +27,12 @@ from bench.measure import (
     predict,
     trained_tensors,
 )
-from bench.tokens import Batch, TokenSplit, batches, evaluation_order
+from bench.tokens import Batch, batches, evaluation_order
+from tests.trials import make_questions
 
 CHOICES = 4
 CPU = torch.device("cpu")
 MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def _questions(count: int) -> TokenSplit:
-    generator = np.random.default_rng(0)
-    lengths = generator.integers(3, 20, count * CHOICES)
-    return TokenSplit(
-        tokens=generator.integers(3, 1000, lengths.sum(), dtype=np.int32),
-        types=None,
-        starts=np.cumsum([0, *lengths], dtype=np.int32),
-        first=np.arange(0, count * CHOICES + 1, CHOICES, dtype=np.int32),
-        answers=generator.integers(0, CHOICES, count, dtype=np.int32),
-        truncated=0,
-    )
 
 
 class FirstWord(nn.Module):
@@ -73,7 +52,7 @@ class FirstWord(nn.Module):
 
 
 def test_predictions_come_in_the_order_of_the_split_though_batches_are_sorted() -> None:
-    split, model = _questions(50), FirstWord()
+    split, model = make_questions(50), FirstWord()
     order = evaluation_order(split, 8)
     assert np.concatenate(order).tolist() != list(range(50))
     predictions = predict(model, batches(split, order), device=CPU, precision="fp32")
@@ -83,7 +62,7 @@ def test_predictions_come_in_the_order_of_the_split_though_batches_are_sorted() 
 
 
 def test_accuracy_is_the_share_of_right_answers() -> None:
-    split = _questions(8)
+    split = make_questions(8)
     wrong = split.answers.astype(np.int64)
     wrong[[1, 5]] = (wrong[[1, 5]] + 1) % CHOICES
     assert accuracy(wrong, split) == 0.75
@@ -106,7 +85,7 @@ def test_latency_is_milliseconds_per_question_after_the_warm_up() -> None:
     clock = Counter([100.0] * WARM_UPS + [5.0, 1.0, 4.0, 2.0, 3.0])
     told = latency(
         model,
-        _questions(20),
+        make_questions(20),
         batch_size=2,
         repeats=5,
         device=CPU,
@@ -123,7 +102,7 @@ def test_latency_is_milliseconds_per_question_after_the_warm_up() -> None:
 def test_a_split_smaller_than_the_batch_is_timed_whole_and_said_so() -> None:
     told = latency(
         FirstWord(),
-        _questions(3),
+        make_questions(3),
         batch_size=32,
         repeats=4,
         device=CPU,

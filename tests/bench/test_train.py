@@ -14,31 +14,10 @@ from bench.model import MultipleChoiceModel
 from bench.spec import TrainSettings
 from bench.tokens import Batch, TokenSplit, batches, training_order
 from bench.train import Training, _triangle
-from tests.tiny import VOCABULARY, WIDTH, tiny
+from tests.tiny import WIDTH, tiny
+from tests.trials import make_questions
 
 CHOICES = 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def _questions(count: int) -> TokenSplit:
-    """Random words without meaning: to answer them is to remember them."""
-    generator = np.random.default_rng(0)
-    lengths = generator.integers(3, 9, count * CHOICES)
-    return TokenSplit(
-        tokens=generator.integers(3, VOCABULARY, lengths.sum(), dtype=np.int32),
-        types=None,
-        starts=np.cumsum([0, *lengths], dtype=np.int32),
-        first=np.arange(0, count * CHOICES + 1, CHOICES, dtype=np.int32),
-        answers=generator.integers(0, CHOICES, count, dtype=np.int32),
-        truncated=0,
-    )
 
 
 def _epoch_of(split: TokenSplit, size: int = 4, epoch: int = 0) -> Iterator[Batch]:
@@ -102,7 +81,7 @@ def test_every_step_trains_even_where_all_or_one_is_warm_up() -> None:
 
 def test_the_schedule_moves_the_weights_as_it_says() -> None:
     # Adam's steps under one gradient are the learning rate itself.
-    model, split = Votes(), _questions(1)
+    model, split = Votes(), make_questions(1)
     training = _training(model, 6, rate=1e-4, warmup_ratio=2 / 6)
     training.epoch(batch for _ in range(3) for batch in _epoch_of(split))
     right = model.votes[int(split.answers[0])].item()
@@ -111,7 +90,7 @@ def test_the_schedule_moves_the_weights_as_it_says() -> None:
 
 def test_matrices_decay_and_vectors_do_not() -> None:
     model = Votes()
-    _training(model, 1, rate=0.1, weight_decay=0.5).epoch(_epoch_of(_questions(4)))
+    _training(model, 1, rate=0.1, weight_decay=0.5).epoch(_epoch_of(make_questions(4)))
     # One step at half the peak, as the only step is warm-up: 1 − 0.05 · 0.5.
     torch.testing.assert_close(model.idle_matrix, torch.full((2, 2), 0.975))
     assert model.idle_vector.tolist() == [1.0, 1.0]
@@ -121,7 +100,7 @@ def test_a_clipped_gradient_is_smaller_for_all_weights_together() -> None:
     moved = {}
     for clip_norm in (1.0, 1e-12):
         model = Votes()
-        _training(model, 1, clip_norm=clip_norm).epoch(_epoch_of(_questions(4)))
+        _training(model, 1, clip_norm=clip_norm).epoch(_epoch_of(make_questions(4)))
         moved[clip_norm] = model.votes.abs().max().item()
     # Adam divides a gradient by its size plus 1e-8: far below that nothing moves.
     assert moved[1.0] == pytest.approx(5e-3, rel=1e-3)
@@ -130,7 +109,7 @@ def test_a_clipped_gradient_is_smaller_for_all_weights_together() -> None:
 
 @pytest.mark.parametrize("call", [0, 2, 4])
 def test_a_loss_that_is_no_number_is_told_with_its_step(call: int) -> None:
-    split = _questions(12)
+    split = make_questions(12)
     training = _training(NanAtCall(call), 6)
     for epoch in range(call // 3):
         training.epoch(_epoch_of(split, epoch=epoch))
@@ -142,13 +121,13 @@ def test_a_loss_that_is_no_number_is_told_with_its_step(call: int) -> None:
 
 def test_an_infinite_gradient_in_the_very_last_step_is_told_too() -> None:
     with pytest.raises(TrialDiverged) as divergence:
-        _training(SteepVotes(), 1).epoch(_epoch_of(_questions(4)))
+        _training(SteepVotes(), 1).epoch(_epoch_of(make_questions(4)))
     assert divergence.value.step == 0
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_batches() -> None:
     # Votes of zero give log 4 at each step, if nothing is learnt meanwhile.
-    loss = _training(Votes(), 3, rate=1e-12).epoch(_epoch_of(_questions(12)))
+    loss = _training(Votes(), 3, rate=1e-12).epoch(_epoch_of(make_questions(12)))
     assert loss == pytest.approx(np.log(CHOICES), rel=1e-6)
 
 
@@ -158,7 +137,7 @@ def _learner(dropout: float = 0.1) -> MultipleChoiceModel:
 
 
 def test_the_loss_falls_on_sixteen_memorised_questions() -> None:
-    split = _questions(16)
+    split = make_questions(16)
     training = _training(_learner(dropout=0.0), 40, rate=5e-3)
     losses = [training.epoch(_epoch_of(split, epoch=epoch)) for epoch in range(10)]
     assert losses[-1] < losses[0] / 2
@@ -169,7 +148,7 @@ def test_frozen_weights_stay_and_the_others_move() -> None:
     for parameter in model.backbone.parameters():
         parameter.requires_grad_(False)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    _training(model, 4).epoch(_epoch_of(_questions(16)))
+    _training(model, 4).epoch(_epoch_of(make_questions(16)))
     moved = {n for n, tensor in model.state_dict().items() if not torch.equal(tensor, before[n])}
     # The head's bias shifts all choices alike: its gradient is zero but for rounding.
     assert moved - {"head.bias"} == {"head.weight"}
@@ -180,7 +159,7 @@ def test_equal_seeds_give_bit_identical_weights_after_an_epoch() -> None:
     for seed in (3, 3, 4):
         model = _learner()
         torch.manual_seed(seed)
-        _training(model, 4).epoch(_epoch_of(_questions(16)))
+        _training(model, 4).epoch(_epoch_of(make_questions(16)))
         weights.append(model.state_dict())
     first, second, other = weights
     assert all(torch.equal(first[name], second[name]) for name in first)

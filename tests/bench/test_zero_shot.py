@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,6 @@ from tests.tiny import tiny
 
 PLAIN = {"unk_token": "[UNK]", "eos_token": "[EOS]"}
 TEXTS = ("water", "red sky", "a long green line of trees", "iron iron", "sky", "trees of iron")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _source(folder: Path, family: str, **special: str) -> ModelSource:

@@ -74,6 +74,7 @@ def study(arms: tuple[str, ...] = ARMS, planned: int = 4, **changes: Any) -> Stu
         "constant": 0.26,
         "longest": 0.31,
         "truncated": 0.012,
+        "tokenise_seconds": 0.5,
         "arms": {arm: arm for arm in arms},
         "spaces": {arm: {"learning_rate": "1e-05 … 0.001 (log)"} for arm in arms},
         "bounds": {arm: {"learning_rate": (1e-5, 1e-3)} for arm in arms},

@@ -39,7 +39,7 @@ def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path
     asked = {"model": str(tmp_path / "model"), "dataset": data, "strategies": "lora", "trials": 2}
     contexts = {
         key: prepare(load_study(None, {**asked, **change}, sets), tmp_path / "run", "")
-        .record(truncated=0.0, notices=())
+        .record(truncated=0.0, tokenise_seconds=0.0, notices=())
         .contexts["lora"]
         for key, change, sets in (
             ("same", {}, ()),
