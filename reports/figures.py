@@ -247,13 +247,14 @@ def _name_arms(
         for arm, record in sorted(chosen.items(), key=lambda item: _spot(item[1]))
     ]
     spots = [(point.trained_parameters, point.accuracy) for point in found]
-    tested = [
-        (point.trained_parameters, point.record.test.accuracy)
+    stems = [
+        (_spot(point.record), (point.trained_parameters, point.record.test.accuracy))
         for point in found
         if point.record.test
     ]
     front = [(point.trained_parameters, point.accuracy) for point in found if point.on_front]
-    write_names(axes, names, markers=[*spots, *tested], steps=front)
+    tested = [end for _, end in stems]
+    write_names(axes, names, markers=[*spots, *tested], steps=front, stems=stems)
 
 
 def _spot(record: TrialRecord) -> tuple[float, float]:

@@ -72,7 +72,12 @@ class Name:
 
 
 def write_names(
-    axes: Axes, names: Sequence[Name], *, markers: Sequence[Spot], steps: Sequence[Spot]
+    axes: Axes,
+    names: Sequence[Name],
+    *,
+    markers: Sequence[Spot],
+    steps: Sequence[Spot],
+    stems: Sequence[tuple[Spot, Spot]],
 ) -> None:
     """Writes each name near its point, with a thin line to it where it had to go far.
 
@@ -83,6 +88,7 @@ def write_names(
         names: what to write.
         markers: centres of all markers, to be kept clear.
         steps: corners of the front's step line, to be kept clear.
+        stems: ends of upright lines between two markers, to be kept clear.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None  # axes in no figure cannot be drawn
@@ -98,7 +104,8 @@ def write_names(
     for text, (x, y) in zip(texts, spots, strict=True):
         box = text.get_window_extent().transformed(to_points)
         labels.append(Label(x=x, y=y, width=box.width, height=box.height))
-    obstacles = [box.transformed(to_points) for box in _obstacles(axes, markers, steps)]
+    found = [*_obstacles(axes, markers, steps), *_stems(axes, stems)]
+    obstacles = [box.transformed(to_points) for box in found]
     frame = axes.get_window_extent().transformed(to_points)
     for text, name, spot in zip(texts, names, place(labels, obstacles, frame), strict=True):
         text.set_position((spot.x, spot.y))
@@ -148,6 +155,11 @@ def _obstacles(axes: Axes, markers: Sequence[Spot], steps: Sequence[Spot]) -> li
         boxes.append(Bbox([[x, y], [next_x, y]]).padded(pixels))
         boxes.append(Bbox([[next_x, y], [next_x, next_y]]).padded(pixels))
     return boxes
+
+
+def _stems(axes: Axes, stems: Sequence[tuple[Spot, Spot]]) -> list[Bbox]:
+    pixels = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+    return [Bbox(axes.transData.transform(ends)).padded(2 * pixels) for ends in stems]
 
 
 def place(labels: Sequence[Label], obstacles: Sequence[Bbox], frame: Bbox) -> list[Place]:
