@@ -58,8 +58,9 @@ def list_strategies(model: str) -> int:
         reason = strategy.refuse(config)
         head = int(config.hidden_size) + 1
         trained = "refused" if reason else show.count(_trained(strategy, config) + head)
-        knobs = _knobs(strategy) if reason is None else reason
-        table.add_row(name, trained, Text(plain(knobs)), kind.paper)
+        lines = _knobs(strategy) if reason is None else [reason]
+        told = Text("\n".join(map(plain, lines)))
+        table.add_row(Text(plain(name)), trained, told, Text(plain(kind.paper)))
     out.print(table)
     for error in (*found.broken, *installed_spaces().broken):
         out.print(plain(str(error)), markup=False, highlight=False)
@@ -71,13 +72,13 @@ def _trained(strategy: Strategy, config: object) -> int:
     return count(parameter for parameter in adapted.parameters() if parameter.requires_grad)
 
 
-def _knobs(strategy: Strategy) -> str:
+def _knobs(strategy: Strategy) -> list[str]:
     space = installed_spaces().found.get(strategy.name, UNKNOWN_STRATEGY)
     fixed = [
         f"{name} = {value}" for name, value in strategy.knobs.items() if name not in space.knobs
     ]
     searched = [f"{name}: {dimension}" for name, dimension in sorted(space.knobs.items())]
-    return "\n".join([*searched, *fixed])
+    return [*searched, *fixed]
 
 
 def list_datasets() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
@@ -71,9 +72,8 @@ def run_sweep(request: Request) -> int:
     for problem in study.left_out:
         err.print(plain(problem), markup=False)
     demand = Demand(address=request.address, cpus=request.cpus, gpus=request.gpus)
-    with watch(
-        live=out.is_terminal and not request.as_json, console=_progress_console(request)
-    ) as (observe):
+    live = out.is_terminal and not request.as_json
+    with watch(live=live, console=err if request.as_json else out) as observe:
         outcome = run_study(prepared, demand, observe, fresh_workers=request.fresh_workers)
     if request.as_json:
         print(json.dumps(_document(outcome, folder)))  # noqa: T201
@@ -89,7 +89,7 @@ def _study_path(name: str | None) -> Path | None:
     if name is None:
         return None
     path = Path(name)
-    if path.exists() or path.suffix in {".yaml", ".yml"}:
+    if path.is_file() or path.suffix in {".yaml", ".yml"}:
         return path
     shipped = preset(name)
     if not shipped.exists():
@@ -103,25 +103,24 @@ def _again(request: Request) -> list[str]:
     return [word for word in request.command if word not in {"--json", "--dry-run"}]
 
 
-def _progress_console(request: Request) -> Any:
-    return err if request.as_json else out
-
-
 def _show_plan(prepared: Prepared, request: Request) -> None:
     study, splits = prepared.study, prepared.dataset.splits
+    refused = prepared.refusals()
     if request.as_json:
-        document = {"planned": prepared.planned, "refused": prepared.refusals()}
+        document = {
+            "planned": prepared.planned, "spaces": prepared.spaces, "refused": refused
+        }  # fmt: skip
         print(json.dumps(document))  # noqa: T201
         return
-    refused = prepared.refusals()
     table = Table(title=f"{study.name}: planned, nothing run", title_justify="left")
     for heading in ("arm", "trials", "searched and fixed knobs"):
         table.add_column(heading)
-    spaces = prepared.record(truncated=0.0, tokenise_seconds=0.0, notices=()).spaces
-    for arm in study.arms:
-        knobs = "\n".join(f"{name}: {text}" for name, text in spaces[arm.name].items())
-        said = f"skipped: {refused[arm.name]}" if arm.name in refused else knobs
-        table.add_row(arm.name, str(prepared.planned[arm.name]), plain(said))
+    for name, knobs in prepared.spaces.items():
+        lines = [f"{knob}: {text}" for knob, text in knobs.items()]
+        if name in refused:
+            lines = [f"skipped: {refused[name]}"]
+        told = Text("\n".join(map(plain, lines)))
+        table.add_row(Text(plain(name)), str(prepared.planned[name]), told)
     out.print(table)
     sizes = ", ".join(f"{len(questions)} {split}" for split, questions in splits.items())
     out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")

@@ -54,6 +54,11 @@ class Prepared:
         """Trials per arm."""
         return {arm.name: self.study.planned(arm) for arm in self.study.arms}
 
+    @property
+    def spaces(self) -> dict[str, dict[str, str]]:
+        """Searched range or fixed value per knob and arm, as text."""
+        return {arm.name: _shown_space(arm) for arm in self.study.arms}
+
     def plan(self) -> Plan:
         """A fresh plan of all trials."""
         file = self.study.file
@@ -142,7 +147,7 @@ class Prepared:
             tokenise_seconds=tokenise_seconds,
             arms={arm.name: arm.strategy.name for arm in self.study.arms},
             contexts={arm.name: self.context(arm) for arm in self.study.arms},
-            spaces={arm.name: _shown_space(arm) for arm in self.study.arms},
+            spaces=self.spaces,
             bounds={arm.name: _bounds(arm) for arm in self.study.arms},
             planned=self.planned,
             settings=file.settings,
