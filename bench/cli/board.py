@@ -33,6 +33,13 @@ class _Running:
     epoch: int = 0
     validation: float | None = None
 
+    def seconds_left(self, usual: float) -> float:
+        """By its own pace once an epoch is done; before, by what a trial of its kind takes."""
+        spent = time.perf_counter() - self.began
+        if self.epoch:
+            return spent / self.epoch * (self.spec.settings.epochs - self.epoch)
+        return max(0.0, usual - spent)
+
 
 @dataclass(kw_only=True)
 class Scene:
@@ -85,10 +92,10 @@ class Scene:
         seen = self.spent.get(arm) or [s for spent in self.spent.values() for s in spent]
         if not seen or self.study is None:
             return None
-        left = self.study.planned[arm] - self.done(arm)
-        now = time.perf_counter()
-        begun = sum(now - r.began for r in self.running.values() if r.spec.arm == arm)
-        return max(0.0, left * statistics.fmean(seen) - begun)
+        usual = statistics.fmean(seen)
+        running = [r.seconds_left(usual) for r in self.running.values() if r.spec.arm == arm]
+        waiting = self.study.planned[arm] - self.done(arm) - len(running)
+        return waiting * usual + sum(running)
 
     @property
     def eta(self) -> float | None:
