@@ -67,26 +67,11 @@ def make_arm(
     Raises:
         StudyError: with one sentence per knob that does not exist or does not fit.
     """
-    problems: list[str] = []
-    fixed: dict[str, Value] = {}
-    knobs: dict[str, Dimension] = dict(space.knobs)
     types = _knob_types(strategy)
-    for key, setting in settings.items():
-        if key == "start":
-            continue
-        if key not in types:
-            problems.append(f"{name}.{key} = {setting!r}: {_no_such_knob(name, key, types)}")
-            continue
-        try:
-            if isinstance(setting, Mapping):
-                knobs[key] = _dimension(setting, types[key])
-            else:
-                fixed[key] = _value(setting, types[key])
-                knobs.pop(key, None)
-        except (ValueError, StudyError) as error:
-            problems.append(f"{name}.{key} = {setting!r}: {_told(error)}")
-    if problems:
-        raise StudyError(*problems)
+    asked = _asked(name, settings, types)
+    fixed = {key: value for key, value in asked.items() if not isinstance(value, Dimension)}
+    knobs = {key: dimension for key, dimension in space.knobs.items() if key not in fixed}
+    knobs |= {key: value for key, value in asked.items() if isinstance(value, Dimension)}
     try:
         starts = _starts(settings.get("start"), space, knobs, fixed, types)
         arm = Arm(
@@ -99,6 +84,30 @@ def make_arm(
     different = {tuple(arm.complete(start).items()): start for start in starts}
     distinct = Space(knobs=knobs, starts=tuple(different.values()))
     return dataclasses.replace(arm, space=distinct)
+
+
+def _asked(
+    name: str, settings: Mapping[str, object], types: Mapping[str, object]
+) -> dict[str, Value | Dimension]:
+    """The value or range that a study gives each knob it names; every fault in one error."""
+    problems: list[str] = []
+    asked: dict[str, Value | Dimension] = {}
+    for key, setting in settings.items():
+        if key == "start":
+            continue
+        if key not in types:
+            problems.append(f"{name}.{key} = {setting!r}: {_no_such_knob(name, key, types)}")
+            continue
+        try:
+            if isinstance(setting, Mapping):
+                asked[key] = _dimension(setting, types[key])
+            else:
+                asked[key] = _value(setting, types[key])
+        except (ValueError, StudyError) as error:
+            problems.append(f"{name}.{key} = {setting!r}: {_told(error)}")
+    if problems:
+        raise StudyError(*problems)
+    return asked
 
 
 def _no_such_knob(arm: str, key: str, known: Mapping[str, object]) -> str:

@@ -1,4 +1,7 @@
-"""What came of a trial, and what a study was asked to do: the records and their JSON."""
+"""What came of a trial, and what a study was asked to do: the records and their JSON.
+
+Longer than other files on purpose: it is the one file format we have, every field explained.
+"""
 
 from __future__ import annotations
 

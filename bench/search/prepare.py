@@ -134,12 +134,7 @@ class Prepared:
             tokenizer=tokenizer_fingerprint(self.tokenizer),
             total_parameters=count(skeleton(self.config).parameters()),
             dataset=self.dataset.name,
-            splits={
-                split: SplitSummary(
-                    questions=len(splits[split]), fingerprint=self.dataset.fingerprint(split)
-                )
-                for split in SPLITS
-            },
+            splits=_summaries(self.dataset),
             chance=trivial.random,
             constant=trivial.constant,
             longest=trivial.longest,
@@ -228,6 +223,15 @@ def _unusable(folder: Path) -> list[str]:
 def _shown_space(arm: Arm) -> dict[str, str]:
     searched = {name: str(arm.space.knobs[name]) for name in sorted(arm.space.knobs)}
     return {**searched, **{name: str(value) for name, value in sorted(arm.fixed.items())}}
+
+
+def _summaries(dataset: Dataset) -> dict[str, SplitSummary]:
+    return {
+        split: SplitSummary(
+            questions=len(dataset.splits[split]), fingerprint=dataset.fingerprint(split)
+        )
+        for split in SPLITS
+    }
 
 
 def _bounds(arm: Arm) -> dict[str, tuple[float, float]]:

@@ -71,32 +71,23 @@ def run_study(
         if standing.plan.left or _untested(prepared, standing.kept):
             prepared.source.backbone()  # weights that cannot be loaded are told now, not per trial
             slots = stack.enter_context(cluster(demand))
-        clock = Stopwatch()
-        with clock.span("tokenise"):
-            train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
-        study = prepared.record(
-            truncated=_truncated(train, validation),
-            tokenise_seconds=clock.seconds["tokenise"],
-            notices=standing.notices,
-        )
-        ledger.write_study(study)
+        ready = _make_ready(prepared, standing.notices)
+        ledger.write_study(ready.study)
         workers = slots.count if slots and standing.plan.left else 0
-        observe(Opened(study=study, kept=standing.kept, workers=workers))
+        observe(Opened(study=ready.study, kept=standing.kept, workers=workers))
         records = list(standing.kept)
         if slots is not None:
             dispatcher = Dispatcher(
                 slots=slots,
-                setup=_setup(prepared, train, validation, slots),
+                setup=_setup(prepared, ready, slots),
                 ledger=ledger,
                 observe=observe,
                 fresh_workers=fresh_workers,
             )
-            records += dispatcher.run(standing.plan)
-            if len(records) == sum(study.planned.values()):
-                records = _score(prepared, dispatcher, records)
-        write_report(ledger, study, records)
-        interrupted = len(records) < sum(study.planned.values())
-        return Outcome(study=study, records=tuple(records), interrupted=interrupted)
+            records = _run_rest(prepared, dispatcher, standing)
+        write_report(ledger, ready.study, records)
+        interrupted = len(records) < sum(prepared.planned.values())
+        return Outcome(study=ready.study, records=tuple(records), interrupted=interrupted)
 
 
 def write_report(ledger: Ledger, study: StudyRecord, records: Iterable[TrialRecord]) -> None:
@@ -156,6 +147,36 @@ def _untested(prepared: Prepared, records: Iterable[TrialRecord]) -> list[TrialR
     return [record for record in chosen if record.test is None or record.test.data != data]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ready:
+    """What trials learn from and are validated on, as tokens, and what the run folder says."""
+
+    train: TokenSplit
+    validation: TokenSplit
+    study: StudyRecord
+
+
+def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
+    """Makes the tokens once for all trials."""
+    clock = Stopwatch()
+    with clock.span("tokenise"):
+        train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
+    study = prepared.record(
+        truncated=_truncated(train, validation),
+        tokenise_seconds=clock.seconds["tokenise"],
+        notices=notices,
+    )
+    return _Ready(train=train, validation=validation, study=study)
+
+
+def _run_rest(prepared: Prepared, dispatcher: Dispatcher, standing: _Standing) -> list[TrialRecord]:
+    """Runs what is left; the chosen are scored on test only once every planned trial has ended."""
+    records = [*standing.kept, *dispatcher.run(standing.plan)]
+    if len(records) < sum(prepared.planned.values()):
+        return records
+    return _score(prepared, dispatcher, records)
+
+
 def _score(
     prepared: Prepared, dispatcher: Dispatcher, records: list[TrialRecord]
 ) -> list[TrialRecord]:
@@ -191,14 +212,12 @@ def _truncated(*splits: TokenSplit) -> float:
     return sum(split.truncated for split in splits) / sum(split.sequences for split in splits)
 
 
-def _setup(
-    prepared: Prepared, train: TokenSplit, validation: TokenSplit, slots: Slots
-) -> WorkerSetup:
+def _setup(prepared: Prepared, ready: _Ready, slots: Slots) -> WorkerSetup:
     return WorkerSetup(
         model=prepared.source.address,
         model_fingerprint=prepared.source.fingerprint,
-        train=train,
-        validation=validation,
+        train=ready.train,
+        validation=ready.validation,
         precision=prepared.study.file.precision,
         threads=max(1, int(slots.cpus)),
         use_gpu=slots.gpus > 0,
