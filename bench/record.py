@@ -66,8 +66,9 @@ class Parameters(Part):
         added: not in the pretrained backbone, head included.
         total: in the adapted model.
         trained_tensors: how many tensors the trained parameters form.
-        stored_bytes: bytes of the file that holds all that was trained.
-        added_at_inference: of ``added``, still there after ``deploy``, head included.
+        stored_bytes: bytes of the file that holds all that was trained; ``None`` if none was kept.
+        added_at_inference: of ``added``, still there after ``deploy``, head included; ``None`` if
+            it did not come to that.
     """
 
     trained: int
@@ -75,8 +76,8 @@ class Parameters(Part):
     added: int
     total: int
     trained_tensors: int
-    stored_bytes: int
-    added_at_inference: int
+    stored_bytes: int | None = None
+    added_at_inference: int | None = None
 
 
 class Seconds(Part):

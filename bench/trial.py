@@ -38,12 +38,15 @@ class Progress:
     Attributes:
         epoch: epochs done.
         validation: accuracy after this epoch; ``None`` when the trial ended without one.
-        record: the finished record, once the trial has ended.
+        record: what the trial has come to: its end, or, while it could go on, what is to be
+            kept of it if it is stopped here (``pruned``).
+        ended: whether that is its end.
     """
 
     epoch: int
     validation: float | None
-    record: TrialRecord | None = None
+    record: TrialRecord
+    ended: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +102,22 @@ class Trial:
             self._learner = self._learner or self._prepare()
             self._train_epoch(self._learner)
             done = len(self._per_epoch) == self._spec.settings.epochs
-            record = self._finish(self._learner) if done else None
+            record = self._finish(self._learner) if done else self._so_far(self._learner)
         except Exception as error:
             if isinstance(error, torch.AcceleratorError) and not _is_out_of_memory(error):
                 raise  # the device is lost to this process: only a new worker can go on
             record = failure(self._spec, error)
-        if record is not None:
-            self._learner, self._best = None, _Best()
-            if self._bench.device.type == "cuda":
-                torch.cuda.empty_cache()  # a neighbour on the same device may need it
+        ended = record.status is not Status.PRUNED
+        if ended:
+            self.close()
         last = self._per_epoch[-1] if self._per_epoch else None
-        return Progress(epoch=len(self._per_epoch), validation=last, record=record)
+        return Progress(epoch=len(self._per_epoch), validation=last, record=record, ended=ended)
+
+    def close(self) -> None:
+        """Lets go of model and optimizer; to be called before another trial uses the worker."""
+        self._learner, self._best = None, _Best()
+        if self._bench.device.type == "cuda":
+            torch.cuda.empty_cache()  # a neighbour on the same device may need it
 
     def _prepare(self) -> _Learner:
         """Adapts the model and scores it before it has learnt anything."""
@@ -158,17 +166,34 @@ class Trial:
         with self._clock.span("checkpoint"):
             content = save(best.tensors)
             write_whole(self._checkpoint, content)
-        peak_bytes = self._memory.peak_bytes
+        so_far = self._so_far(learner)
+        parameters = so_far.parameters
+        assert parameters is not None
+        inference = bench.deploy(self._spec.strategy, model, self._clock)
+        left = count(model.parameters()) - count(bench.backbone.parameters())
+        return so_far.model_copy(
+            update={
+                "status": Status.COMPLETED,
+                "reason": None,
+                "parameters": parameters.model_copy(
+                    update={"stored_bytes": len(content), "added_at_inference": left}
+                ),
+                "inference": inference,
+            }
+        )
+
+    def _so_far(self, learner: _Learner) -> TrialRecord:
+        """What would be kept of the trial if it were stopped after the last epoch it has done."""
+        bench, model, best = self._bench, learner.model, self._best
         trained, head, total = (
             count(tensors)
             for tensors in (best.tensors.values(), model.head.parameters(), model.parameters())
         )
-        pretrained = count(bench.backbone.parameters())
-        inference = bench.deploy(self._spec.strategy, model, self._clock)
-        attention = str(bench.backbone.config._attn_implementation)
+        done, epochs = len(self._per_epoch), self._spec.settings.epochs
         return TrialRecord.of(
             self._spec,
-            Status.COMPLETED,
+            Status.PRUNED,
+            reason=f"stopped after {done} of {epochs} epochs",
             accuracy=Accuracy(
                 before=learner.before,
                 per_epoch=tuple(self._per_epoch),
@@ -179,26 +204,27 @@ class Trial:
             parameters=Parameters(
                 trained=trained,
                 head=head,
-                added=total - pretrained,
+                added=total - count(bench.backbone.parameters()),
                 total=total,
                 trained_tensors=len(best.tensors),
-                stored_bytes=len(content),
-                added_at_inference=count(model.parameters()) - pretrained,
+                stored_bytes=None,
+                added_at_inference=None,
             ),
             seconds=self._seconds(),
-            inference=inference,
-            peak_bytes=peak_bytes,
-            environment=environment(bench.device, bench.precision, attention),
+            peak_bytes=self._memory.peak_bytes,
+            environment=environment(
+                bench.device, bench.precision, str(bench.backbone.config._attn_implementation)
+            ),
         )
 
     def _seconds(self) -> Seconds:
         spans = self._clock.seconds
-        seen = self._bench.train.questions * self._spec.settings.epochs
+        seen = self._bench.train.questions * len(self._per_epoch)
         return Seconds(
             load=spans["load"],
             train=spans["train"],
             validation=spans["validation"],
-            checkpoint=spans["checkpoint"],
+            checkpoint=spans.get("checkpoint", 0.0),
             train_per_question=spans["train"] / seen,
             lost=0.0,
             device_shared=self._bench.device_shared,

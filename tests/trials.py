@@ -87,7 +87,7 @@ def run(spec: TrialSpec, workbench: Workbench, folder: Path) -> Done:
     checkpoint = folder / f"{len(list(folder.iterdir()))}.safetensors"
     trial = Trial(spec, workbench, checkpoint)
     progress = trial.advance()
-    while progress.record is None:
+    while not progress.ended:
         progress = trial.advance()
     return Done(spec=spec, record=progress.record, checkpoint=checkpoint)
 

@@ -90,7 +90,7 @@ class Conductor(Searcher):
         """Takes in an epoch, or the record with which a trial has ended."""
         progress: Progress = result[PROGRESS]
         spec = self._running[trial_id]
-        if progress.record is not None:
+        if progress.ended:
             self._reported[trial_id] = progress.record
         elif progress.validation is not None:
             self._observe(

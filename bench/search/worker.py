@@ -91,7 +91,7 @@ class TrialWorker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Advances the trial by an epoch."""
         progress: Progress = self._trial.advance()
-        return {PROGRESS: progress, "done": progress.record is not None}
+        return {PROGRESS: progress, "done": progress.ended}
 
     def _begin(self, config: dict[str, Any]) -> None:
         spec: TrialSpec = config[SPEC]

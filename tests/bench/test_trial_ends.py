@@ -79,11 +79,19 @@ def test_progress_tells_each_epoch_and_the_record_with_the_last(tmp_path: Path) 
     trial = Trial(make_spec(Linear(), epochs=3), make_workbench(), tmp_path / "checkpoint")
     told: list[Progress] = [trial.advance() for _ in range(3)]
     assert [progress.epoch for progress in told] == [1, 2, 3]
-    assert [progress.record is None for progress in told] == [True, True, False]
+    assert [progress.ended for progress in told] == [False, False, True]
+    assert [progress.record.status for progress in told] == ["pruned", "pruned", "completed"]
     record = told[-1].record
-    assert record
     assert record.accuracy
     assert record.accuracy.per_epoch == tuple(progress.validation for progress in told)
+    stopped_after_two = told[1].record
+    assert stopped_after_two.accuracy
+    assert stopped_after_two.accuracy.per_epoch == record.accuracy.per_epoch[:2]
+    assert stopped_after_two.reason == "stopped after 2 of 3 epochs"
+    assert stopped_after_two.parameters
+    assert record.parameters
+    assert stopped_after_two.parameters.trained == record.parameters.trained
+    assert stopped_after_two.inference is None
 
 
 @each_strategy
