@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import gc
+import itertools
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import torch
 from torch import nn
 
+from bench.batches import Batch
 from bench.clock import Stopwatch
+from bench.cpu import kernels
 from bench.record import Environment, Latency
-from bench.tokens import Batch, TokenSplit, collate
+from bench.tokens import TokenSplit
 from bench.train import autocast
 
 WARM_UPS = 3
@@ -35,15 +36,15 @@ def predict(
 
     Args:
         model: gives logits ``(questions, choices)``.
-        batches: a whole split.
+        batches: a whole split, on the model's device.
         device: of the model.
         precision: ``fp32`` or ``bf16``.
     """
     model.eval()
     rows, answers = [], []
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.inference_mode(), autocast(device, precision), kernels(device):
         for batch in batches:
-            answers.append(model(batch.to(device)).argmax(1))
+            answers.append(model(batch).argmax(1))
             rows.append(batch.rows)
     order = torch.cat(rows).numpy()
     predictions = np.empty(len(order), dtype=np.int64)
@@ -56,39 +57,43 @@ def accuracy(predictions: npt.NDArray[np.int64], split: TokenSplit) -> float:
     return float((predictions == split.answers).mean())
 
 
-def latency(  # noqa: PLR0913 - a measurement has that many conditions
+def pass_seconds(
     model: nn.Module,
-    split: TokenSplit,
+    batches: Iterable[Batch],
     *,
-    batch_size: int,
-    repeats: int,
     device: torch.device,
     precision: str,
     stopwatch: Stopwatch,
-) -> Latency:
-    """Milliseconds per question of single forward passes over different questions.
+) -> list[float]:
+    """Seconds of the forward pass over each batch, after a few that do not count.
 
     Args:
         model: in the form to be timed.
-        split: questions are taken from it evenly.
-        batch_size: questions per pass.
-        repeats: passes that are timed, after a few that are not.
+        batches: on its device.
         device: of the model.
         precision: ``fp32`` or ``bf16``.
         stopwatch: the clock.
     """
     model.eval()
-    size = min(batch_size, split.questions)
-    passes = WARM_UPS + repeats
-    starts = np.linspace(0, split.questions - size, passes).astype(np.int32)
-    batches = [collate(split, np.arange(s, s + size, dtype=np.int32)).to(device) for s in starts]
-    with torch.inference_mode(), autocast(device, precision):
-        seconds = [stopwatch.time(partial(model, batch)) for batch in batches]
-    per_question = np.array(seconds[WARM_UPS:]) * 1000 / size
+    passes = list(batches)
+    warm_up = list(itertools.islice(itertools.cycle(passes), WARM_UPS))
+    with torch.inference_mode(), autocast(device, precision), kernels(device):
+        seconds = [stopwatch.time(partial(model, batch)) for batch in (*warm_up, *passes)]
+    return seconds[WARM_UPS:]
+
+
+def latency(seconds: Sequence[float], questions: Sequence[int]) -> Latency:
+    """Milliseconds per question.
+
+    Args:
+        seconds: of each pass.
+        questions: in each pass.
+    """
+    per_question = np.array(seconds) * 1000 / np.array(questions)
     low, median, high, p95 = np.percentile(per_question, [25, 50, 75, 95])
     return Latency(
-        batch_size=size,
-        repeats=repeats,
+        batch_size=max(questions),
+        repeats=len(seconds),
         p50=float(median),
         p95=float(p95),
         iqr=float(high - low),
@@ -129,10 +134,11 @@ def load_trained(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 class PeakMemory:
-    """Largest memory use since it was made.
+    """Largest memory use since it was made, on top of what was in use then.
 
-    On an accelerator the allocator's own peak; else how far the resident memory of the process
-    rose, from the kernel's high-water mark, which is reset first.
+    On an accelerator the allocator's own peak. On a CPU what glibc has handed out, looked at
+    after every forward pass of the model, when all activations are alive; the resident size of
+    the process would also hold what earlier trials have given back to the allocator.
 
     Args:
         device: where the model computes.
@@ -142,32 +148,54 @@ class PeakMemory:
         self._device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-            return
-        _give_back_free_memory()
-        self._start = psutil.Process().memory_info().rss
-        try:
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        except OSError:
-            self._start = -1
+        self._start = self._peak = _bytes_in_use()
+
+    def watch(self, model: nn.Module) -> None:
+        """Looks whenever the model has computed."""
+        if self._device.type != "cuda":
+            model.register_forward_hook(lambda *_: self._look())
+
+    def _look(self) -> None:
+        now = _bytes_in_use()
+        if now is not None and self._peak is not None:
+            self._peak = max(self._peak, now)
 
     @property
     def peak_bytes(self) -> int | None:
         """Bytes, or ``None`` where the system cannot tell."""
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
-        if self._start < 0:
+        if self._peak is None or self._start is None:
             return None
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return max(0, int(line.split()[1]) * 1024 - self._start)
+        return self._peak - self._start
+
+
+class _MallocInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+@cache
+def _mallinfo() -> Callable[[], _MallocInfo] | None:
+    function = getattr(ctypes.CDLL(None), "mallinfo2", None)  # a C library other than glibc
+    if function is not None:
+        function.restype = _MallocInfo
+    return function
+
+
+def _bytes_in_use() -> int | None:
+    mallinfo = _mallinfo()
+    if mallinfo is None:
         return None
-
-
-def _give_back_free_memory() -> None:
-    """Returns what earlier trials have freed to the system, or it would hide in the start."""
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # a C library other than glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    info = mallinfo()
+    return int(info.uordblks + info.hblkhd)
 
 
 def environment(device: torch.device, precision: str, attention: str) -> Environment:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from bench.batches import Batch, Inputs
 from bench.spec import Pooling, Precision
-from bench.tokens import Batch
 
 
 class MultipleChoiceModel(nn.Module):
@@ -32,14 +33,24 @@ class MultipleChoiceModel(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of shape ``(questions, widest)`` in float32; ``-inf`` where there is no choice."""
-        hidden = self.backbone(**batch.inputs).last_hidden_state
-        vectors = pooled(hidden, batch.inputs["attention_mask"], self.pooling).float()
+        vectors = self.read(batch.parts) if batch.vectors is None else batch.vectors
         # Eight bits of a bf16 logit do not order four choices: the head computes in float32.
         with torch.autocast(vectors.device.type, enabled=False):
             scores = self.head(self.dropout(vectors)).squeeze(-1)
         shape = (len(batch.answers), batch.widest)
         empty = torch.full(shape, -torch.inf, device=scores.device)
         return empty.index_put((batch.question, batch.choice), scores)
+
+    def read(self, parts: Sequence[Inputs]) -> torch.Tensor:
+        """The pooled vector of each sequence, ``(sequences, width)`` in float32."""
+        return torch.cat(
+            [
+                pooled(
+                    self.backbone(**part).last_hidden_state, part["attention_mask"], self.pooling
+                )
+                for part in parts
+            ]
+        ).float()
 
 
 def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

@@ -15,7 +15,10 @@ from types import ModuleType
 
 from bench.strategy import Strategy
 
-RESULT_MODULES = ("anatomy", "source", "model", "tokens", "train", "measure", "workbench", "trial")
+RESULT_MODULES = (
+    "anatomy", "source", "model", "tokens", "batches", "cpu", "train", "measure", "workbench",
+    "trial",
+)  # fmt: skip
 """Modules of ``bench`` that decide what comes out of a trial."""
 
 

@@ -1,14 +1,13 @@
-"""Questions as token arrays: tokenise a split once, then cut it into batches."""
+"""Questions as token arrays: tokenise a split once, and say which questions share a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from bench.questions import Question
@@ -58,44 +57,6 @@ class TokenSplit:
         """Tokens of the longest sequence per question."""
         lengths = np.diff(self.starts)
         return np.maximum.reduceat(lengths, self.first[:-1]).astype(np.int32)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
-    """Some questions, padded to their longest sequence.
-
-    Attributes:
-        inputs: keyword arguments of a backbone, each ``(sequences, tokens)``.
-        question: row of each sequence's question in the logits, ``(sequences,)``.
-        choice: column of each sequence's choice in the logits, ``(sequences,)``.
-        answers: ``(questions,)``.
-        rows: place of each question in its split, ``(questions,)``.
-        widest: largest number of choices of a question.
-    """
-
-    inputs: dict[str, torch.Tensor]
-    question: torch.Tensor
-    choice: torch.Tensor
-    answers: torch.Tensor
-    rows: torch.Tensor
-    widest: int
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device; copies overlap with the device's work."""
-        if device.type == "cpu":
-            return self
-
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.pin_memory().to(device, non_blocking=True)
-
-        return Batch(
-            inputs={name: moved(tensor) for name, tensor in self.inputs.items()},
-            question=moved(self.question),
-            choice=moved(self.choice),
-            answers=moved(self.answers),
-            rows=self.rows,
-            widest=self.widest,
-        )
 
 
 def tokenise(
@@ -170,34 +131,3 @@ def evaluation_order(split: TokenSplit, batch_size: int) -> list[Integers]:
 
 def _pieces(order: Integers, size: int) -> list[Integers]:
     return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def collate(split: TokenSplit, rows: Integers) -> Batch:
-    """Pads some questions of a split into a batch, on the right."""
-    counts = split.first[rows + 1] - split.first[rows]
-    sequences = np.concatenate([np.arange(split.first[r], split.first[r + 1]) for r in rows])
-    starts, lengths = split.starts[sequences], np.diff(split.starts)[sequences]
-    inside = np.arange(lengths.max()) < lengths[:, None]
-    places = (starts[:, None] + np.arange(lengths.max()))[inside]
-
-    def padded(values: Integers) -> torch.Tensor:
-        table = np.zeros(inside.shape, dtype=np.int64)
-        table[inside] = values[places]
-        return torch.from_numpy(table)
-
-    inputs = {"input_ids": padded(split.tokens), "attention_mask": torch.from_numpy(inside).long()}
-    if split.types is not None:
-        inputs["token_type_ids"] = padded(split.types)
-    return Batch(
-        inputs=inputs,
-        question=torch.from_numpy(np.repeat(np.arange(len(rows)), counts)),
-        choice=torch.from_numpy(np.concatenate([np.arange(count) for count in counts])),
-        answers=torch.from_numpy(split.answers[rows].astype(np.int64)),
-        rows=torch.from_numpy(rows.astype(np.int64)),
-        widest=int(counts.max()),
-    )
-
-
-def batches(split: TokenSplit, order: Sequence[Integers]) -> Iterator[Batch]:
-    """The batches of an order, one after the other."""
-    return (collate(split, rows) for rows in order)

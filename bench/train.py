@@ -9,13 +9,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from bench.batches import Batch
+from bench.cpu import kernels
 from bench.errors import TrialDiverged
 from bench.spec import TrainSettings
-from bench.tokens import Batch
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a model of this precision computes."""
+    """The precision in which a model computes."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
@@ -28,6 +29,7 @@ class Training:
         learning_rate: reached at the end of the warm-up.
         total_steps: optimizer steps of all epochs, at whose end the learning rate is 0.
         precision: ``fp32`` or ``bf16``.
+        seed: of dropout.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Training:
         learning_rate: float,
         total_steps: int,
         precision: str,
+        seed: int,
     ) -> None:
         self._model = model
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._device = self._trained[0].device
         self._precision = precision
         self._clip_norm = settings.clip_norm
+        self._kernels = kernels(self._device, seed)
         self._steps = 0
         self._optimizer = torch.optim.AdamW(
             _groups(self._trained, settings.weight_decay), lr=learning_rate, fused=True
@@ -55,6 +59,9 @@ class Training:
 
     def epoch(self, batches: Iterable[Batch]) -> float:
         """Trains on every batch once.
+
+        Args:
+            batches: on the model's device.
 
         Returns:
             The mean loss over the batches.
@@ -73,8 +80,7 @@ class Training:
 
     def _step(self, batch: Batch) -> torch.Tensor:
         """One optimizer step; the loss stays on the device, so that nothing waits for it."""
-        batch = batch.to(self._device)
-        with autocast(self._device, self._precision):
+        with autocast(self._device, self._precision), self._kernels:
             logits = self._model(batch)
         loss = F.cross_entropy(logits, batch.answers)
         loss.backward()

@@ -24,9 +24,9 @@ from bench.measure import (
 from bench.model import MultipleChoiceModel
 from bench.record import Accuracy, Parameters, Seconds, Status, TestScore, TrialRecord
 from bench.spec import TrialSpec
-from bench.tokens import TokenSplit, batches, training_order
+from bench.tokens import TokenSplit
 from bench.train import Training
-from bench.workbench import Workbench
+from bench.workbench import Features, Workbench
 
 TRACEBACK_LINES = 30
 
@@ -56,11 +56,13 @@ class _Learner:
     Attributes:
         model: on its device.
         training: its optimizer.
+        features: what its backbone gives, if that does not learn.
         before: validation accuracy before the first step.
     """
 
     model: MultipleChoiceModel
     training: Training
+    features: Features | None
     before: float
 
 
@@ -124,28 +126,37 @@ class Trial:
         spec, bench = self._spec, self._bench
         with self._clock.span("load"):
             model = bench.adapted(spec)
-        with self._clock.span("validation"):
-            before = accuracy(bench.answers(model, bench.validation), bench.validation)
-        steps_per_epoch = -(-bench.train.questions // spec.settings.batch_size)
+            self._memory.watch(model)
+            features = bench.features(spec, model)
+        before = accuracy(self._answers(model, features), bench.validation.split)
+        steps_per_epoch = -(-bench.train.split.questions // spec.settings.batch_size)
         training = Training(
             model,
             spec.settings,
             learning_rate=spec.learning_rate,
             total_steps=steps_per_epoch * spec.settings.epochs,
             precision=bench.precision,
+            seed=spec.seed,
         )
-        torch.manual_seed(spec.seed)  # of dropout, whatever the strategy has drawn before
-        return _Learner(model=model, training=training, before=before)
+        torch.manual_seed(spec.seed)  # of dropout on a GPU, whatever the strategy has drawn before
+        return _Learner(model=model, training=training, features=features, before=before)
+
+    def _answers(
+        self, model: MultipleChoiceModel, features: Features | None
+    ) -> npt.NDArray[np.int64]:
+        """Answers to the validation questions."""
+        known = None if features is None else features.validation
+        with self._clock.span("validation"):
+            return self._bench.answers(model, self._bench.validation, known)
 
     def _train_epoch(self, learner: _Learner) -> None:
         """Trains and validates once, and keeps the trained tensors if it is the best so far."""
         bench, epoch = self._bench, len(self._per_epoch)
-        order = training_order(bench.train, self._spec.settings.batch_size, self._spec.seed, epoch)
+        batches = bench.epoch(self._spec, epoch, learner.features)
         with self._clock.span("train"):
-            learner.training.epoch(batches(bench.train, order))
-        with self._clock.span("validation"):
-            predictions = bench.answers(learner.model, bench.validation)
-        score = accuracy(predictions, bench.validation)
+            learner.training.epoch(batches)
+        predictions = self._answers(learner.model, learner.features)
+        score = accuracy(predictions, bench.validation.split)
         self._per_epoch.append(score)
         if score > self._best.validation:
             tensors = trained_tensors(learner.model)
@@ -219,7 +230,7 @@ class Trial:
 
     def _seconds(self) -> Seconds:
         spans = self._clock.seconds
-        seen = self._bench.train.questions * len(self._per_epoch)
+        seen = self._bench.train.split.questions * len(self._per_epoch)
         return Seconds(
             load=spans["load"],
             train=spans["train"],
@@ -249,7 +260,7 @@ def score_test(
     """
     model = workbench.adapted(spec)
     load_trained(model, load_file(checkpoint))
-    predictions = workbench.answers(model, test)
+    predictions = workbench.answers(model, workbench.store(test))
     return TestScore(
         accuracy=accuracy(predictions, test), predictions=tuple(predictions.tolist()), data=data
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,27 +14,48 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from bench.batches import Batch, BatchStore
 from bench.clock import Stopwatch
+from bench.cpu import kernels
 from bench.errors import TrialRefused
-from bench.measure import latency, predict
+from bench.measure import latency, pass_seconds, predict
 from bench.model import MultipleChoiceModel, store_in_bf16
-from bench.record import Inference, Latency
+from bench.record import Inference
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
-from bench.tokens import TokenSplit, batches, evaluation_order
+from bench.tokens import TokenSplit
+from bench.train import autocast
 
-EVALUATION_BATCH = 32
+EVALUATION_BATCH = 16
 """Questions per batch when nothing is learnt."""
 
 SINGLE_REPEATS, BATCHED_REPEATS = 30, 10
-"""Timed passes at one question and at the evaluation batch."""
+"""Timed passes at one question, and fewest of them at the evaluation batch."""
+
+CPU_PARTS = 2
+"""Pieces of a batch on a CPU, each padded by itself. On a GPU, which computes a whole batch in the
+time of a piece, batches stay whole."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What a backbone gives that learns nothing: one vector per sequence.
+
+    Attributes:
+        source: strategy and seed of the backbone.
+        train: ``(sequences, width)``.
+        validation: ``(sequences, width)``.
+    """
+
+    source: tuple[Strategy, int]
+    train: torch.Tensor
+    validation: torch.Tensor
+
+
 class Workbench:
     """See the module.
 
-    Attributes:
+    Args:
         backbone: the pretrained model; never changed, every trial adapts a copy.
         train: training questions.
         validation: validation questions.
@@ -40,12 +64,27 @@ class Workbench:
         device_shared: whether other trials may compute on the same device at the same time.
     """
 
-    backbone: PreTrainedModel
-    train: TokenSplit
-    validation: TokenSplit
-    device: torch.device
-    precision: str
-    device_shared: bool
+    def __init__(
+        self,
+        *,
+        backbone: PreTrainedModel,
+        train: TokenSplit,
+        validation: TokenSplit,
+        device: torch.device,
+        precision: str,
+        device_shared: bool,
+    ) -> None:
+        self.backbone = backbone
+        self.device = device
+        self.precision = precision
+        self.device_shared = device_shared
+        self.train = self.store(train)
+        self.validation = self.store(validation)
+        self._features: Features | None = None
+
+    def store(self, split: TokenSplit) -> BatchStore:
+        """Batches of a split as this device likes them."""
+        return BatchStore(split, self.device, CPU_PARTS if self.device.type == "cpu" else 1)
 
     def stopwatch(self) -> Stopwatch:
         """A clock that waits for the device."""
@@ -78,10 +117,39 @@ class Workbench:
             store_in_bf16(model.backbone)
         return model.to(self.device)
 
-    def answers(self, model: nn.Module, split: TokenSplit) -> npt.NDArray[np.int64]:
-        """Predicted choice per question of a split."""
-        order = evaluation_order(split, EVALUATION_BATCH)
-        return predict(model, batches(split, order), device=self.device, precision=self.precision)
+    def features(self, spec: TrialSpec, model: MultipleChoiceModel) -> Features | None:
+        """The vectors of all questions, if nothing inside the backbone learns.
+
+        Such a backbone is a function: it reads each question once, without dropout, and the next
+        trial of the same strategy and seed reads none.
+        """
+        if any(parameter.requires_grad for parameter in model.backbone.parameters()):
+            return None
+        source = (spec.strategy, spec.seed)
+        if self._features is None or self._features.source != source:
+            train, validation = (self._read(model, s) for s in (self.train, self.validation))
+            self._features = Features(source=source, train=train, validation=validation)
+        return self._features
+
+    def epoch(self, spec: TrialSpec, epoch: int, features: Features | None) -> Iterable[Batch]:
+        """The batches of a training epoch."""
+        batches = self.train.epoch(spec.settings.batch_size, spec.seed, epoch)
+        return batches if features is None else _with_vectors(batches, features.train)
+
+    def answers(
+        self, model: nn.Module, store: BatchStore, vectors: torch.Tensor | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Predicted choice per question.
+
+        Args:
+            model: on the device.
+            store: the questions.
+            vectors: of their sequences, if they are known already.
+        """
+        batches = store.shortest_first(EVALUATION_BATCH)
+        if vectors is not None:
+            batches = _with_vectors(batches, vectors)
+        return predict(model, batches, device=self.device, precision=self.precision)
 
     def deploy(
         self, strategy: Strategy, model: MultipleChoiceModel, stopwatch: Stopwatch
@@ -93,32 +161,49 @@ class Workbench:
             model: changed in place.
             stopwatch: the clock.
         """
-        model.eval()
-        has_other_form = type(strategy).deploy is not Strategy.deploy
-        undeployed = self._latency(model, 1, SINGLE_REPEATS, stopwatch) if has_other_form else None
-        model.backbone = strategy.deploy(model.backbone)
-        if self.precision == "bf16":
-            store_in_bf16(model.backbone, trained_too=True)
-        single = self._latency(model, 1, SINGLE_REPEATS, stopwatch)
-        batched = self._latency(model, EVALUATION_BATCH, BATCHED_REPEATS, stopwatch)
-        seconds = stopwatch.time(lambda: self.answers(model, self.validation))
-        return Inference(
-            seconds=seconds,
-            questions_per_second=self.validation.questions / seconds,
-            single=single,
-            batched=batched,
-            undeployed=undeployed,
-        )
-
-    def _latency(
-        self, model: nn.Module, batch_size: int, repeats: int, stopwatch: Stopwatch
-    ) -> Latency:
-        return latency(
+        seconds = partial(
+            pass_seconds,
             model,
-            self.validation,
-            batch_size=batch_size,
-            repeats=repeats,
             device=self.device,
             precision=self.precision,
             stopwatch=stopwatch,
         )
+        ones = [1] * SINGLE_REPEATS
+        has_other_form = type(strategy).deploy is not Strategy.deploy
+        undeployed = latency(seconds(self._singles), ones) if has_other_form else None
+        model.backbone = strategy.deploy(model.backbone.eval())
+        if self.precision == "bf16":
+            store_in_bf16(model.backbone, trained_too=True)
+        single = latency(seconds(self._singles), ones)
+        whole = list(self.validation.shortest_first(EVALUATION_BATCH))
+        passes = list(itertools.islice(itertools.cycle(whole), max(BATCHED_REPEATS, len(whole))))
+        taken = seconds(passes)
+        once = sum(taken[: len(whole)])
+        return Inference(
+            seconds=once,
+            questions_per_second=self.validation.split.questions / once,
+            single=single,
+            batched=latency(taken, [len(batch.rows) for batch in passes]),
+            undeployed=undeployed,
+        )
+
+    @cached_property
+    def _singles(self) -> list[Batch]:
+        """Questions taken evenly from the validation split, each a batch."""
+        places = np.linspace(0, self.validation.split.questions - 1, SINGLE_REPEATS)
+        return [self.validation.collate(np.array([row])) for row in places.astype(np.int32)]
+
+    @torch.no_grad()
+    def _read(self, model: MultipleChoiceModel, store: BatchStore) -> torch.Tensor:
+        """The vector of each sequence of a split."""
+        width = self.backbone.config.hidden_size
+        vectors = torch.empty(store.split.sequences, width, device=self.device)
+        model.eval()
+        with autocast(self.device, self.precision), kernels(self.device):
+            for batch in store.shortest_first(EVALUATION_BATCH):
+                vectors[batch.sequences] = model.read(batch.parts)
+        return vectors
+
+
+def _with_vectors(batches: Iterable[Batch], vectors: torch.Tensor) -> Iterator[Batch]:
+    return (replace(batch, vectors=vectors[batch.sequences]) for batch in batches)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.batches import Batch, collate
 from bench.clock import Stopwatch
 from bench.measure import (
     PACKAGES,
@@ -24,10 +25,11 @@ from bench.measure import (
     environment,
     latency,
     load_trained,
+    pass_seconds,
     predict,
     trained_tensors,
 )
-from bench.tokens import Batch, batches, evaluation_order
+from bench.tokens import evaluation_order
 from tests.trials import make_questions
 
 CHOICES = 4
@@ -48,14 +50,15 @@ class FirstWord(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         self.sizes.append(len(batch.answers))
         self.modes.add((self.training, torch.is_inference_mode_enabled()))
-        return batch.inputs["input_ids"][:, 0].float().view(-1, CHOICES)
+        return batch.parts[0]["input_ids"][:, 0].float().view(-1, CHOICES)
 
 
 def test_predictions_come_in_the_order_of_the_split_though_batches_are_sorted() -> None:
     split, model = make_questions(50), FirstWord()
     order = evaluation_order(split, 8)
     assert np.concatenate(order).tolist() != list(range(50))
-    predictions = predict(model, batches(split, order), device=CPU, precision="fp32")
+    batches = [collate(split, rows) for rows in order]
+    predictions = predict(model, batches, device=CPU, precision="fp32")
     first_words = split.tokens[split.starts[:-1]].reshape(50, CHOICES)
     assert predictions.tolist() == first_words.argmax(1).tolist()
     assert model.modes == {(False, True)}
@@ -81,36 +84,23 @@ class Counter:
 
 
 def test_latency_is_milliseconds_per_question_after_the_warm_up() -> None:
-    model = FirstWord()
-    clock = Counter([100.0] * WARM_UPS + [5.0, 1.0, 4.0, 2.0, 3.0])
-    told = latency(
+    model, split = FirstWord(), make_questions(20)
+    clock = Counter([100.0] * WARM_UPS + [5.0, 1.0, 4.0, 2.0, 1.5])
+    sizes = [2, 2, 2, 2, 1]
+    seconds = pass_seconds(
         model,
-        make_questions(20),
-        batch_size=2,
-        repeats=5,
+        [collate(split, np.arange(size, dtype=np.int32)) for size in sizes],
         device=CPU,
         precision="fp32",
         stopwatch=Stopwatch(now=clock),
     )
+    assert seconds == [5.0, 1.0, 4.0, 2.0, 1.5]
+    assert model.sizes == [2] * WARM_UPS + sizes
+    assert model.modes == {(False, True)}
+    told = latency(seconds, sizes)
     # 500, 1000, 1500, 2000 and 2500 ms: quartiles 1000 and 2000, 95 % lies 0.8 of the last step up.
     assert (told.batch_size, told.repeats) == (2, 5)
     assert (told.p50, told.p95, told.iqr) == pytest.approx((1500, 2400, 1000))
-    assert model.sizes == [2] * (WARM_UPS + 5)
-    assert model.modes == {(False, True)}
-
-
-def test_a_split_smaller_than_the_batch_is_timed_whole_and_said_so() -> None:
-    told = latency(
-        FirstWord(),
-        make_questions(3),
-        batch_size=32,
-        repeats=4,
-        device=CPU,
-        precision="fp32",
-        stopwatch=Stopwatch(),
-    )
-    assert (told.batch_size, told.repeats) == (3, 4)
-    assert 0 < told.p50 <= told.p95
 
 
 def test_counting_counts_numbers_and_only_trained_ones_are_trained() -> None:
@@ -148,14 +138,27 @@ def test_tensors_that_do_not_fit_are_refused_and_change_nothing(
     assert all(parameter.eq(1).all() for parameter in model.parameters())
 
 
-@pytest.mark.skipif(platform.system() != "Linux", reason="reads the kernel's high-water mark")
-def test_the_peak_of_memory_outlives_what_caused_it_and_not_the_next_trial() -> None:
+class Allocates(nn.Module):
+    """Holds a block while it computes and until it is told to let go."""
+
+    block: Tensor | None = None
+
+    def forward(self, mebibytes: int) -> None:
+        self.block = torch.ones(mebibytes * MEBIBYTE, dtype=torch.uint8)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc what is in use")
+def test_the_peak_of_memory_is_what_was_in_use_at_once_above_the_start() -> None:
+    model = Allocates()
     memory = PeakMemory(CPU)
-    block = torch.ones(200 * MEBIBYTE, dtype=torch.uint8)
-    del block
+    memory.watch(model)
+    for mebibytes in (200, 100, 150):
+        model.block = None
+        model(mebibytes)
+    model.block = None
     peak = memory.peak_bytes
     assert peak is not None
-    assert 180 * MEBIBYTE < peak < 300 * MEBIBYTE
+    assert 195 * MEBIBYTE < peak < 260 * MEBIBYTE
     following = PeakMemory(CPU).peak_bytes
     assert following is not None
     assert following < 50 * MEBIBYTE

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench import model as bench_model
+from bench.batches import Batch, collate
 from bench.model import MultipleChoiceModel, choose_precision, pooled, store_in_bf16
-from bench.tokens import Batch, TokenSplit, collate
+from bench.tokens import TokenSplit
 from strategies.lora import LoRA
 from tests.tiny import WIDTH, sentences, tiny
 
@@ -61,8 +62,8 @@ def test_each_choice_is_scored_as_if_it_stood_alone() -> None:
     assert logits.shape == (2, 3)
     places = [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
     for row, place in enumerate(places):
-        size = int(batch.inputs["attention_mask"][row].sum())
-        alone = {name: tensor[row : row + 1, :size] for name, tensor in batch.inputs.items()}
+        size = int(batch.parts[0]["attention_mask"][row].sum())
+        alone = {name: tensor[row : row + 1, :size] for name, tensor in batch.parts[0].items()}
         state = model.backbone(**alone).last_hidden_state.mean(dim=1)
         torch.testing.assert_close(logits[place], model.head(state)[0, 0])
 

@@ -5,14 +5,12 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from bench.batches import collate
 from bench.questions import Question
 from bench.source import locate
 from bench.tokens import (
     BUCKET_BATCHES,
-    Batch,
     TokenSplit,
-    batches,
-    collate,
     evaluation_order,
     tokenise,
     training_order,
@@ -51,17 +49,6 @@ def many(tokenizer: PreTrainedTokenizerBase) -> TokenSplit:
     return tokenise(MANY, tokenizer, 64)
 
 
-def readings(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> dict[tuple[int, int], str]:
-    """Text of the unmasked tokens per (question, choice) of a batch."""
-    mask = batch.inputs["attention_mask"].bool()
-    texts = [
-        tokenizer.decode(ids[kept], skip_special_tokens=True)
-        for ids, kept in zip(batch.inputs["input_ids"], mask, strict=True)
-    ]
-    places = zip(batch.question.tolist(), batch.choice.tolist(), strict=True)
-    return dict(zip(places, texts, strict=True))
-
-
 def test_questions_may_have_different_numbers_of_choices(mixed: TokenSplit) -> None:
     assert mixed.questions == 4
     assert mixed.sequences == 4 + 2 + 8 + 3
@@ -81,41 +68,6 @@ def test_a_sequence_is_what_the_tokenizer_makes_of_question_and_choice(
         assert mixed.types[inside].tolist() == alone["token_type_ids"]
 
 
-def test_every_sequence_of_a_batch_stands_at_its_question_and_choice(
-    mixed: TokenSplit, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    rows = np.array([3, 0, 2], dtype=np.int32)
-    batch = collate(mixed, rows)
-    assert batch.rows.tolist() == [3, 0, 2]
-    assert batch.answers.tolist() == [MIXED[row].answer for row in rows]
-    assert batch.widest == 8
-    assert readings(batch, tokenizer) == {
-        (place, choice): f"{MIXED[row].text} {text}"
-        for place, row in enumerate(rows)
-        for choice, text in enumerate(MIXED[row].choices)
-    }
-
-
-def test_padding_is_on_the_right_and_masked(mixed: TokenSplit) -> None:
-    batch = collate(mixed, np.array([1, 2], dtype=np.int32))
-    lengths = np.diff(mixed.starts)[np.r_[4:6, 6:14]]
-    assert lengths.min() < lengths.max()
-    width = int(lengths.max())
-    expected = [[1] * length + [0] * (width - length) for length in lengths]
-    assert batch.inputs["attention_mask"].tolist() == expected
-    padding = batch.inputs["attention_mask"] == 0
-    assert not batch.inputs["input_ids"][padding].any()
-    assert not batch.inputs["token_type_ids"][padding].any()
-
-
-def test_the_inputs_of_a_batch_have_one_shape_and_the_type_of_indices(mixed: TokenSplit) -> None:
-    batch = collate(mixed, np.array([0, 1, 2, 3], dtype=np.int32))
-    assert set(batch.inputs) == {"input_ids", "attention_mask", "token_type_ids"}
-    assert len({tensor.shape for tensor in batch.inputs.values()}) == 1
-    assert {tensor.dtype for tensor in batch.inputs.values()} == {torch.int64}
-    assert len(batch.question) == len(batch.choice) == mixed.sequences
-
-
 def test_exactly_the_sequences_that_lost_tokens_are_counted(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
@@ -133,7 +85,7 @@ def test_cutting_keeps_the_whole_choice_when_the_question_is_the_longer_part(
     long = Question(identifier="q", text="bees " * 200, choices=("red wax", "blue"), answer=0)
     split = tokenise([long], tokenizer, 16)
     assert split.truncated == 2
-    ids = collate(split, np.array([0], dtype=np.int32)).inputs["input_ids"][0]
+    ids = collate(split, np.array([0], dtype=np.int32)).parts[0]["input_ids"][0]
     assert tokenizer.decode(ids, skip_special_tokens=True).endswith("bees red wax")
 
 
@@ -181,7 +133,8 @@ def test_seed_and_epoch_are_not_mixed_up(many: TokenSplit) -> None:
 
 
 def padded_tokens(split: TokenSplit, order: list[np.ndarray]) -> int:
-    return sum(int((batch.inputs["attention_mask"] == 0).sum()) for batch in batches(split, order))
+    batches = (collate(split, rows) for rows in order)
+    return sum(batch.padded_tokens - batch.real_tokens for batch in batches)
 
 
 def test_questions_of_like_length_train_together(many: TokenSplit) -> None:
@@ -200,15 +153,3 @@ def test_evaluation_goes_from_short_to_long_and_covers_every_question_once(
     assert sorted(rows.tolist()) == list(range(len(MANY)))
     assert (np.diff(many.longest[rows]) >= 0).all()
     assert [len(part) for part in order] == [16] * 6 + [7]
-
-
-def test_batches_follow_the_order(mixed: TokenSplit) -> None:
-    order = evaluation_order(mixed, 3)
-    assert [batch.rows.tolist() for batch in batches(mixed, order)] == [
-        rows.tolist() for rows in order
-    ]
-
-
-def test_a_batch_is_already_on_the_processor(mixed: TokenSplit) -> None:
-    batch = collate(mixed, np.array([0], dtype=np.int32))
-    assert batch.to(torch.device("cpu")) is batch

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.batches import Batch, collate
 from bench.errors import TrialDiverged
 from bench.model import MultipleChoiceModel
 from bench.spec import TrainSettings
-from bench.tokens import Batch, TokenSplit, batches, training_order
+from bench.tokens import TokenSplit, training_order
 from bench.train import Training, _triangle
 from tests.tiny import WIDTH, tiny
 from tests.trials import make_questions
@@ -21,16 +22,19 @@ CHOICES = 4
 
 
 def _epoch_of(split: TokenSplit, size: int = 4, epoch: int = 0) -> Iterator[Batch]:
-    return batches(split, training_order(split, size, 0, epoch))
+    return (collate(split, rows) for rows in training_order(split, size, 0, epoch))
 
 
-def _training(model: nn.Module, steps: int, rate: float = 1e-2, **settings: float) -> Training:
+def _training(
+    model: nn.Module, steps: int, rate: float = 1e-2, seed: int = 0, **settings: float
+) -> Training:
     return Training(
         model,
         TrainSettings(**{"warmup_ratio": 0.0, **settings}),  # type: ignore[arg-type]
         learning_rate=rate,
         total_steps=steps,
         precision="fp32",
+        seed=seed,
     )
 
 
@@ -158,8 +162,7 @@ def test_equal_seeds_give_bit_identical_weights_after_an_epoch() -> None:
     weights = []
     for seed in (3, 3, 4):
         model = _learner()
-        torch.manual_seed(seed)
-        _training(model, 4).epoch(_epoch_of(make_questions(16)))
+        _training(model, 4, seed=seed).epoch(_epoch_of(make_questions(16)))
         weights.append(model.state_dict())
     first, second, other = weights
     assert all(torch.equal(first[name], second[name]) for name in first)

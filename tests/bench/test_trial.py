@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.measure import trained_tensors
+from bench.model import MultipleChoiceModel
 from bench.record import Status, TrialRecord
 from bench.strategy import Strategy
 from bench.trial import score_test
-from bench.workbench import SINGLE_REPEATS, Workbench
+from bench.workbench import BATCHED_REPEATS, SINGLE_REPEATS, Workbench
 from strategies.adapter import Adapter
 from strategies.bitfit import BitFit
 from strategies.full import Full
@@ -24,11 +25,8 @@ from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
 from tests.tiny import tiny
-
-if TYPE_CHECKING:
-    pass
-
 from tests.trials import (
+    CHOICES,
     HEAD,
     INSTALLED,
     Done,
@@ -90,7 +88,8 @@ def test_a_completed_trial_leaves_nothing_out(
     assert spans.train_per_question == pytest.approx(spans.train / 48)
     assert not spans.device_shared
     assert record.inference.single.batch_size == 1
-    assert record.inference.batched.batch_size == 32
+    assert record.inference.batched.batch_size == 16
+    assert record.inference.batched.repeats == BATCHED_REPEATS
     assert (record.inference.undeployed is not None) == (strategy.name == "lora")
     assert record.inference.single.repeats == SINGLE_REPEATS
     throughput = record.inference.questions_per_second * record.inference.seconds
@@ -145,7 +144,7 @@ def test_the_checkpoint_holds_what_was_trained_and_answers_as_the_trial_did(
     stored = load_file(done.checkpoint)
     assert stored.keys() == trained_tensors(workbench.adapted(done.spec)).keys()
     assert all(tensor.dtype == torch.float32 for tensor in stored.values())
-    score = score_test(done.spec, workbench, done.checkpoint, workbench.validation, "data")
+    score = score_test(done.spec, workbench, done.checkpoint, workbench.validation.split, "data")
     told = done.record.accuracy
     assert told
     assert score.predictions == told.predictions
@@ -166,7 +165,7 @@ def test_a_checkpoint_of_another_strategy_is_refused(
             completed["lora"].spec,
             workbench,
             completed["linear"].checkpoint,
-            workbench.validation,
+            workbench.validation.split,
             "data",
         )
     cut = load_file(completed["lora"].checkpoint)
@@ -174,7 +173,7 @@ def test_a_checkpoint_of_another_strategy_is_refused(
     save_file(cut, tmp_path / "cut")
     with pytest.raises(ValueError, match=r"head\.bias"):
         score_test(
-            completed["lora"].spec, workbench, tmp_path / "cut", workbench.validation, "data"
+            completed["lora"].spec, workbench, tmp_path / "cut", workbench.validation.split, "data"
         )
 
 
@@ -187,6 +186,27 @@ def test_the_same_trial_gives_the_same_on_a_workbench_that_ran_others(
     assert again.record.accuracy == fresh.record.accuracy
     assert again.record.parameters == fresh.record.parameters
     assert again.checkpoint.read_bytes() == fresh.checkpoint.read_bytes()
+
+
+def test_a_backbone_that_learns_nothing_reads_each_question_once(tmp_path: Path) -> None:
+    workbench, passes = make_workbench(), []
+    real = MultipleChoiceModel.read
+
+    def read(self: MultipleChoiceModel, parts: Any) -> Tensor:
+        passes.append(sum(len(part["input_ids"]) for part in parts))
+        return real(self, parts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MultipleChoiceModel, "read", read)
+        patch.setattr(Workbench, "deploy", lambda *_: None)
+        first = run(make_spec(Linear(), epochs=4), workbench, tmp_path)
+        assert sum(passes) == (24 + 40) * CHOICES
+        second = run(make_spec(Linear(), epochs=4, learning_rate=1e-3), workbench, tmp_path)
+        assert sum(passes) == (24 + 40) * CHOICES
+        run(make_spec(Linear(), seed=1), workbench, tmp_path)
+        assert sum(passes) == 2 * (24 + 40) * CHOICES
+    assert first.record.status is second.record.status is Status.COMPLETED
+    assert first.checkpoint.read_bytes() != second.checkpoint.read_bytes()
 
 
 def test_another_seed_gives_other_weights(completed: dict[str, Done], tmp_path: Path) -> None:

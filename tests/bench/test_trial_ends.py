@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from bench.measure import trained_tensors
 from bench.record import Status
 from bench.strategy import Strategy
-from bench.tokens import batches, evaluation_order
 from bench.trial import Progress, Trial, score_test
 from strategies.bitfit import BitFit
 from strategies.full import Full
@@ -106,7 +105,7 @@ def test_a_trial_computes_in_bf16_and_stores_in_float32(strategy: Strategy, tmp_
     for parameter in workbench.adapted(done.spec).parameters():
         halved = parameter.ndim >= 2 and not parameter.requires_grad
         assert parameter.dtype == (torch.bfloat16 if halved else torch.float32)
-    score = score_test(done.spec, workbench, done.checkpoint, workbench.validation, "data")
+    score = score_test(done.spec, workbench, done.checkpoint, workbench.validation.split, "data")
     assert done.record.accuracy
     assert score.predictions == done.record.accuracy.predictions
 
@@ -131,8 +130,7 @@ def test_equal_seeds_give_equal_heads_whatever_the_strategy() -> None:
 def test_deployed_lora_gives_the_logits_of_the_undeployed() -> None:
     workbench, strategy = make_workbench(), LoRA(targets="all_linear")
     model = workbench.adapted(make_spec(strategy)).eval()
-    split = workbench.validation
-    [batch] = batches(split, evaluation_order(split, split.questions))
+    [batch] = workbench.validation.shortest_first(workbench.validation.split.questions)
     plain = model(batch)
     torch.manual_seed(0)
     for tensor in trained_tensors(model).values():

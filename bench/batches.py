@@ -1,0 +1,159 @@
+"""Batches: padded once, on the device once, kept for the trials that ask for the same again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from bench.tokens import Integers, TokenSplit, evaluation_order, training_order
+
+Inputs: TypeAlias = dict[str, torch.Tensor]
+
+KEPT_BYTES = 1 << 30
+"""Of collated batches per split; what is larger is collated again for every trial."""
+
+BYTES_PER_TOKEN = 24
+"""Token, mask and type, each a 64-bit integer, as models index with them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Some questions, padded.
+
+    Attributes:
+        parts: keyword arguments of a backbone, each ``(sequences, tokens)``; a part is padded to
+            its own longest sequence.
+        sequences: place in the split of each sequence, in the order of the parts.
+        question: row of each sequence's question in the logits.
+        choice: column of each sequence's choice in the logits.
+        answers: ``(questions,)``.
+        rows: place of each question in its split, ``(questions,)``, on the CPU.
+        widest: largest number of choices of a question.
+        vectors: what a backbone that learns nothing gives for each sequence, ``(sequences,
+            width)``; ``None`` where the backbone is to be run.
+    """
+
+    parts: tuple[Inputs, ...]
+    sequences: torch.Tensor
+    question: torch.Tensor
+    choice: torch.Tensor
+    answers: torch.Tensor
+    rows: torch.Tensor
+    widest: int
+    vectors: torch.Tensor | None = None
+
+    @property
+    def real_tokens(self) -> int:
+        """Tokens of text."""
+        return sum(int(part["attention_mask"].sum()) for part in self.parts)
+
+    @property
+    def padded_tokens(self) -> int:
+        """Tokens computed."""
+        return sum(part["attention_mask"].numel() for part in self.parts)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return replace(
+            self,
+            parts=tuple(
+                {name: tensor.to(device) for name, tensor in part.items()} for part in self.parts
+            ),
+            sequences=self.sequences.to(device),
+            question=self.question.to(device),
+            choice=self.choice.to(device),
+            answers=self.answers.to(device),
+        )
+
+
+def collate(split: TokenSplit, rows: Integers, parts: int = 1) -> Batch:
+    """Pads some questions of a split into a batch, on the right.
+
+    Args:
+        split: what the questions are taken from.
+        rows: which.
+        parts: how many pieces the sequences are cut into, by length; more pieces, less padding.
+    """
+    counts = split.first[rows + 1] - split.first[rows]
+    sequences = np.concatenate([np.arange(split.first[r], split.first[r + 1]) for r in rows])
+    question = np.repeat(np.arange(len(rows)), counts)
+    choice = np.concatenate([np.arange(count) for count in counts])
+    if parts > 1:
+        by_length = np.argsort(np.diff(split.starts)[sequences], kind="stable")
+        sequences, question, choice = sequences[by_length], question[by_length], choice[by_length]
+    pieces = np.array_split(sequences, min(parts, len(sequences)))
+    return Batch(
+        parts=tuple(_padded(split, piece) for piece in pieces),
+        sequences=torch.from_numpy(sequences.astype(np.int64)),
+        question=torch.from_numpy(question),
+        choice=torch.from_numpy(choice),
+        answers=torch.from_numpy(split.answers[rows].astype(np.int64)),
+        rows=torch.from_numpy(rows.astype(np.int64)),
+        widest=int(counts.max()),
+    )
+
+
+def _padded(split: TokenSplit, sequences: Integers) -> Inputs:
+    starts, lengths = split.starts[sequences], np.diff(split.starts)[sequences]
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    places = (starts[:, None] + np.arange(lengths.max()))[inside]
+
+    def table(values: Integers) -> torch.Tensor:
+        filled = np.zeros(inside.shape, dtype=np.int64)
+        filled[inside] = values[places]
+        return torch.from_numpy(filled)
+
+    inputs = {"input_ids": table(split.tokens), "attention_mask": torch.from_numpy(inside).long()}
+    if split.types is not None:
+        inputs["token_type_ids"] = table(split.types)
+    return inputs
+
+
+class BatchStore:
+    """The batches of one split.
+
+    Args:
+        split: the questions.
+        device: where batches are kept.
+        parts: see ``collate``.
+    """
+
+    def __init__(self, split: TokenSplit, device: torch.device, parts: int) -> None:
+        self.split = split
+        self._device = device
+        self._parts = parts
+        self._kept: OrderedDict[tuple[int, ...], list[Batch]] = OrderedDict()
+
+    def epoch(self, batch_size: int, seed: int, epoch: int) -> Iterable[Batch]:
+        """The batches of a training epoch, in the order that ``training_order`` gives."""
+        key = (batch_size, seed, epoch)
+        return self._get(key, lambda: training_order(self.split, batch_size, seed, epoch))
+
+    def shortest_first(self, batch_size: int) -> Iterable[Batch]:
+        """The batches of ``evaluation_order``."""
+        return self._get((batch_size,), lambda: evaluation_order(self.split, batch_size))
+
+    def collate(self, rows: Integers) -> Batch:
+        """One batch, on the device."""
+        return collate(self.split, rows, self._parts).to(self._device)
+
+    def _get(
+        self, key: tuple[int, ...], order: Callable[[], Sequence[Integers]]
+    ) -> Iterable[Batch]:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        batches = (self.collate(rows) for rows in order())
+        # Sequences of like length share a part, so little is padded beyond the tokens there are.
+        size = len(self.split.tokens) * BYTES_PER_TOKEN
+        if size > KEPT_BYTES:
+            return batches
+        while (len(self._kept) + 1) * size > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        self._kept[key] = list(batches)
+        return self._kept[key]

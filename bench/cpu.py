@@ -1,0 +1,187 @@
+"""Dropout and attention for CPUs, where torch's own spend longer than the matrix products.
+
+torch draws a dropout mask by one Bernoulli trial per number from a scalar generator, and falls
+back to unfused attention as soon as attention drops anything; its fused attention is made for
+sequences longer than a question and its choices. Here a mask is cut from random 16-bit words, and
+attention is four batched matrix products around a softmax in float32. Results differ from torch's
+by rounding, and by which numbers are dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+WORD = 1 << 15
+"""Probabilities are rounded to multiples of 1/32768."""
+
+
+class CpuKernels(TorchFunctionMode):
+    """While active, calls of torch's dropout and attention on CPU tensors arrive here.
+
+    Args:
+        seed: of the dropout masks; ``None`` where nothing is dropped.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__()
+        self._random = None if seed is None else np.random.Generator(np.random.SFC64(seed))
+        self._masks: tuple[Tensor, Tensor] | None = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Sends a call to the kernel that takes its place, if there is one."""
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return self._attention(*args, **kwargs)
+        if func is F.dropout:
+            return self._dropout(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _dropout(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        p: float = 0.5,
+        training: bool = True,
+        inplace: bool = False,
+    ) -> Tensor:
+        if not training or p == 0.0:
+            return input
+        noise = self._noise(input.shape, p, input.dtype)
+        return input.mul_(noise) if inplace else input * noise
+
+    def _attention(  # noqa: PLR0913 - torch's signature
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """As ``scaled_dot_product_attention``: ``(sequences, heads, tokens, features)``."""
+        if torch.is_autocast_enabled("cpu"):
+            narrow = torch.get_autocast_dtype("cpu")
+            query, key, value = query.to(narrow), key.to(narrow), value.to(narrow)
+        if enable_gqa and key.shape[1] != query.shape[1]:
+            groups = query.shape[1] // key.shape[1]
+            key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+        shape = (*query.shape[:3], key.shape[2])
+        if is_causal:
+            attn_mask = torch.ones(shape[2:], dtype=torch.bool).tril()
+        noise = self._noise(shape, dropout_p, query.dtype) if dropout_p else None
+        scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        apply: Callable[..., Tensor] = _Attention.apply
+        return apply(query, key, value, self._additive(attn_mask), noise, scale)
+
+    def _additive(self, mask: Tensor | None) -> Tensor | None:
+        """The mask as what is added to scores; made once for all layers that share it."""
+        if mask is None:
+            return None
+        if self._masks is None or self._masks[0] is not mask:
+            additive = mask.float()
+            if mask.dtype == torch.bool:
+                # Finite, so that a token that may look at nothing gives no NaN.
+                additive = (1 - additive) * torch.finfo(torch.float32).min
+            self._masks = (mask, additive)
+        return self._masks[1]
+
+    def _noise(self, shape: Sequence[int], p: float, dtype: torch.dtype) -> Tensor:
+        """Zero with probability ``p``, else ``1 / (1 - p)``."""
+        if self._random is None:
+            raise ValueError("dropout needs kernels with a seed")
+        count = math.prod(shape)
+        words = self._random.integers(0, 1 << 64, -(-count // 4), dtype=np.uint64)
+        drawn = words.view(np.int16)[:count]
+        drawn &= WORD - 1
+        drawn -= round(p * WORD)
+        drawn >>= WORD.bit_length() - 1  # every bit set where a number is dropped, else none
+        kept = torch.tensor(1 / (1 - p), dtype=torch.bfloat16).view(torch.int16).item()
+        noise = np.bitwise_and(np.bitwise_not(drawn, out=drawn), np.int16(kept), out=drawn)
+        return torch.from_numpy(noise).view(torch.bfloat16).view(*shape).to(dtype)
+
+
+def kernels(
+    device: torch.device, seed: int | None = None
+) -> contextlib.AbstractContextManager[object]:
+    """The context in which models compute on a device; the same object can be entered again.
+
+    Args:
+        device: of the model.
+        seed: of dropout; on a GPU torch's own generator draws, which follows its own seed.
+    """
+    return CpuKernels(seed) if device.type == "cpu" else contextlib.nullcontext()
+
+
+class _Attention(torch.autograd.Function):
+    """Softmax of scaled scores in float32, products in the precision of the operands."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0913
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        noise: Tensor | None,
+        scale: float,
+    ) -> Tensor:
+        batch, heads = query.shape[:2]
+        q, k, v = (_flat(tensor) for tensor in (query, key, value))
+        scores = torch.bmm(q, k.transpose(1, 2)).float().mul_(scale)
+        if mask is not None:
+            scores.view(batch, heads, *scores.shape[1:]).add_(mask)
+        weights = torch.softmax(scores, -1).to(q.dtype)
+        dropped = weights if noise is None else weights * noise.view_as(weights)
+        ctx.save_for_backward(q, k, v, weights, noise)
+        ctx.scale = scale
+        return torch.bmm(dropped, v).view(batch, heads, q.shape[1], v.shape[2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        q, k, v, weights, noise = ctx.saved_tensors
+        batch, heads = gradient.shape[:2]
+        out = _flat(gradient)
+        d_weights = torch.bmm(out, v.transpose(1, 2))
+        dropped = weights
+        if noise is not None:
+            noise = noise.view_as(weights)
+            dropped = weights * noise
+            d_weights *= noise
+        wide, d_wide = weights.float(), d_weights.float()
+        d_scores = torch._softmax_backward_data(d_wide, wide, -1, torch.float32)
+        d_scores = d_scores.mul_(ctx.scale).to(q.dtype)
+        needs_q, needs_k, needs_v = ctx.needs_input_grad[:3]
+        return (
+            torch.bmm(d_scores, k).view(batch, heads, *q.shape[1:]) if needs_q else None,
+            torch.bmm(d_scores.transpose(1, 2), q).view(batch, heads, *k.shape[1:])
+            if needs_k
+            else None,
+            torch.bmm(dropped.transpose(1, 2), out).view(batch, heads, *v.shape[1:])
+            if needs_v
+            else None,
+            None,
+            None,
+            None,
+        )
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """``(sequences, heads, …)`` to ``(sequences · heads, …)``."""
+    return tensor.reshape(-1, *tensor.shape[2:])

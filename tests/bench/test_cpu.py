@@ -1,0 +1,160 @@
+"""The kernels for CPUs: what torch's compute, and dropout that drops as often as it says."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.cpu import CpuKernels, kernels
+
+SHAPE = (3, 4, 6, 8)
+"""Sequences, heads, tokens, features."""
+
+
+def tensors(dtype: torch.dtype = torch.float64, count: int = 3) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(SHAPE, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+        for _ in range(count)
+    ]
+
+
+def boolean() -> Tensor:
+    """Padding on the right: the last sequence has two tokens, the others all."""
+    mask = torch.ones(3, 1, 6, 6, dtype=torch.bool)
+    mask[2, ..., 2:] = False
+    return mask
+
+
+MASKS: dict[str, dict[str, object]] = {
+    "none": {},
+    "boolean": {"attn_mask": boolean()},
+    "broadcast": {"attn_mask": boolean()[:, :, :1]},
+    "additive": {"attn_mask": torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(1))},
+    "causal": {"is_causal": True},
+    "scaled": {"scale": 0.7},
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
+def test_attention_and_its_gradients_are_those_of_torch(
+    mask: str, dtype: torch.dtype, tolerance: float
+) -> None:
+    results = []
+    for mode in (False, True):
+        query, key, value = tensors(dtype)
+        options = {
+            name: option.to(dtype) if isinstance(option, Tensor) and option.is_floating_point()
+            else option
+            for name, option in MASKS[mask].items()
+        }  # fmt: skip
+        if mode:
+            with CpuKernels():
+                out = F.scaled_dot_product_attention(query, key, value, **options)  # type: ignore[arg-type]
+        else:
+            out = F.scaled_dot_product_attention(query, key, value, **options)  # type: ignore[arg-type]
+        out.square().sum().backward()
+        results.append([out.detach(), query.grad, key.grad, value.grad])
+    for expected, found in zip(*results, strict=True):
+        assert found is not None
+        assert expected is not None
+        torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
+
+
+def test_the_gradient_of_attention_is_the_slope_also_under_dropout() -> None:
+    def attend(*inputs: Tensor) -> Tensor:
+        with CpuKernels(3):  # draws the same each time
+            return F.scaled_dot_product_attention(*inputs, dropout_p=0.5)
+
+    inputs = [tensor.float().detach().requires_grad_() for tensor in tensors()]
+    out = attend(*inputs)
+    direction = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
+    gradients = torch.autograd.grad((out * direction).sum(), inputs)
+    for place, gradient in enumerate(gradients):
+        step = torch.randn(SHAPE, generator=torch.Generator().manual_seed(place)) * 1e-2
+        moved = [tensor.detach() for tensor in inputs]
+        ahead, behind = list(moved), list(moved)
+        ahead[place], behind[place] = moved[place] + step, moved[place] - step
+        slope = ((attend(*ahead) - attend(*behind)) * direction).sum() / 2
+        torch.testing.assert_close(slope, (gradient * step).sum(), atol=1e-3, rtol=2e-2)
+
+
+def test_a_token_that_may_look_at_nothing_gives_no_nan() -> None:
+    query, key, value = tensors(torch.float32)
+    with CpuKernels():
+        out = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=torch.zeros(3, 1, 6, 6, dtype=torch.bool)
+        )
+    assert out.isfinite().all()
+
+
+def test_more_queries_heads_than_key_heads_share_them() -> None:
+    query, key, value = tensors(torch.float32)
+    few = [tensor[:, :2] for tensor in (key, value)]
+    expected = F.scaled_dot_product_attention(query, *few, enable_gqa=True)
+    with CpuKernels():
+        found = F.scaled_dot_product_attention(query, *few, enable_gqa=True)
+    torch.testing.assert_close(found, expected)
+
+
+def test_attention_computes_in_the_precision_of_autocast() -> None:
+    query, key, value = tensors(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16), CpuKernels():
+        assert F.scaled_dot_product_attention(query, key, value).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_dropout_drops_as_often_as_it_says_and_keeps_the_mean(dtype: torch.dtype, p: float) -> None:
+    count = 400_003
+    with CpuKernels(0):
+        out = F.dropout(torch.ones(count, dtype=dtype), p)
+    kept = out != 0
+    assert abs(float(kept.float().mean()) - (1 - p)) < 5 * math.sqrt(p * (1 - p) / count)
+    assert out[kept].unique().tolist() == [pytest.approx(1 / (1 - p), rel=4e-3)]
+    neighbours = (kept[1:] & kept[:-1]).float().mean()
+    assert float(neighbours) == pytest.approx((1 - p) ** 2, abs=5e-3)
+
+
+def test_dropout_is_repeated_by_its_seed_and_not_by_the_next_call() -> None:
+    ones, draws = torch.ones(1000), []
+    for seed in (1, 1, 2):
+        with CpuKernels(seed):
+            draws.append((F.dropout(ones, 0.5), F.dropout(ones, 0.5)))
+    (first, second), (again, _), (other, _) = draws
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_the_gradient_passes_where_the_number_did() -> None:
+    inputs = torch.ones(64, requires_grad=True)
+    with CpuKernels(0):
+        out = F.dropout(inputs, 0.5)
+    out.sum().backward()
+    assert inputs.grad is not None
+    assert torch.equal(inputs.grad, out)
+
+
+def test_without_training_nothing_is_dropped() -> None:
+    ones = torch.ones(64)
+    with CpuKernels():
+        assert F.dropout(ones, 0.5, training=False) is ones
+        assert torch.nn.Dropout(0.5).eval()(ones) is ones
+        with pytest.raises(ValueError, match="a seed"):
+            F.dropout(ones, 0.5)
+
+
+def test_dropout_in_place_changes_its_input() -> None:
+    ones = torch.ones(64)
+    with CpuKernels(0):
+        assert F.dropout(ones, 0.5, inplace=True) is ones
+    assert (ones == 0).any()
+
+
+def test_only_a_cpu_gets_these_kernels() -> None:
+    assert isinstance(kernels(torch.device("cpu")), CpuKernels)
+    assert not isinstance(kernels(torch.device("cuda")), CpuKernels)
