@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check bench bench-quick clean
 
 setup: $(READY)
 
@@ -23,6 +23,12 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m tests.peers.speed
+
+bench-quick: $(READY)
+	$(BIN)/python -m tests.peers.speed --scale quick
 
 clean:
 	rm -rf .venv build dist *.egg-info

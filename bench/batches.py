@@ -17,6 +17,9 @@ Inputs: TypeAlias = dict[str, torch.Tensor]
 KEPT_BYTES = 1 << 30
 """Of collated batches per split; what is larger is collated again for every trial."""
 
+SMALLEST_PART = 16
+"""Sequences; below, the calls of a pass cost more than the padding they save."""
+
 BYTES_PER_TOKEN = 24
 """Token, mask and type, each a 64-bit integer, as models index with them."""
 
@@ -78,15 +81,17 @@ def collate(split: TokenSplit, rows: Integers, parts: int = 1) -> Batch:
         split: what the questions are taken from.
         rows: which.
         parts: how many pieces the sequences are cut into, by length; more pieces, less padding.
+            Fewer where they would be smaller than ``SMALLEST_PART``.
     """
     counts = split.first[rows + 1] - split.first[rows]
     sequences = np.concatenate([np.arange(split.first[r], split.first[r + 1]) for r in rows])
     question = np.repeat(np.arange(len(rows)), counts)
     choice = np.concatenate([np.arange(count) for count in counts])
+    parts = max(1, min(parts, len(sequences) // SMALLEST_PART))
     if parts > 1:
         by_length = np.argsort(np.diff(split.starts)[sequences], kind="stable")
         sequences, question, choice = sequences[by_length], question[by_length], choice[by_length]
-    pieces = np.array_split(sequences, min(parts, len(sequences)))
+    pieces = np.array_split(sequences, parts)
     return Batch(
         parts=tuple(_padded(split, piece) for piece in pieces),
         sequences=torch.from_numpy(sequences.astype(np.int64)),

@@ -56,6 +56,11 @@ class Accuracy(Part):
     best_epoch: int
     predictions: tuple[NonNegativeInt, ...]
 
+    @property
+    def epochs_done(self) -> int:
+        """Epochs trained; fewer than asked where a trial was stopped early."""
+        return len(self.per_epoch)
+
 
 class Parameters(Part):
     """Counts of numbers, unless said otherwise.
@@ -250,6 +255,37 @@ class SplitSummary(Part):
     fingerprint: str
 
 
+class Halving(Part):
+    """The rule by which trials are stopped early, see ``bench.search.halving``.
+
+    Attributes:
+        reduction_factor: one in so many trials of an arm goes on from a rung.
+        grace_epochs: epochs before the first rung.
+    """
+
+    reduction_factor: int
+    grace_epochs: int
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs after which trials of so many epochs are ranked; never after the last."""
+        found = [self.grace_epochs]
+        while (after := found[-1] * self.reduction_factor) < epochs:
+            found.append(after)
+        return tuple(after for after in found if after < epochs)
+
+
+class BudgetSpent(Part):
+    """The budget that ended a run before its planned trials had.
+
+    Attributes:
+        budget: as a person says it, such as ``30m``.
+        stopped: trials that were at work and stopped after an epoch, without a record.
+    """
+
+    budget: str
+    stopped: int
+
+
 class StudyRecord(Part):
     """What a run folder was asked to do: the content of ``study.json``.
 
@@ -277,6 +313,8 @@ class StudyRecord(Part):
         settings: training settings.
         sampler: ``tpe`` or ``random``.
         seed: the study's seed.
+        halving: how trials are stopped early; ``None`` if they are not.
+        budget_spent: what ended the last run too soon; ``None`` if no budget did.
         left_out: plug-ins that could not be used, as text.
         notices: what was found and mended in data and run folder, as text.
     """
@@ -305,10 +343,19 @@ class StudyRecord(Part):
     settings: TrainSettings
     sampler: str
     seed: int
+    halving: Halving | None = None
+    budget_spent: BudgetSpent | None = None
     left_out: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
     def holds(self, record: TrialRecord) -> bool:
-        """Whether a record is a trial of this study as it stands."""
+        """Whether a record is a trial of this study as it stands.
+
+        One that was stopped early is not where the study has no rung: it will run again.
+        """
+        if record.status is Status.PRUNED:
+            rungs = self.halving.rungs(self.settings.epochs) if self.halving else ()
+            if record.accuracy is None or record.accuracy.epochs_done not in rungs:
+                return False
         mine = self.contexts.get(record.arm) == record.context
         return mine and record.number < self.planned[record.arm]

@@ -60,6 +60,15 @@ class Strategy(ABC):
         """
         return None
 
+    @property
+    def starts_unchanged(self) -> bool:
+        """Whether the adapted model computes exactly what the frozen pretrained one does.
+
+        True of methods whose additions start at zero. What such a model answers before it has
+        learnt anything need not be computed for each of its configurations.
+        """
+        return False
+
     def deploy(self, backbone: nn.Module) -> nn.Module:
         """The form whose inference is timed, with the same logits.
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bench.arm import Arm, make_arm
 from bench.errors import StudyError
 from bench.plugins import NAME
+from bench.record import Halving
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.spec import Pooling, Precision, TrainSettings
 from bench.strategy import installed_strategies
@@ -35,6 +36,8 @@ class StudyFile(BaseModel):
         train_limit: most questions used of a split; likewise for the other two.
         sampler: ``tpe`` learns from finished trials, ``random`` does not.
         seed: of everything.
+        halving: stop the trials of an arm that fall behind its others.
+        reduction_factor: of halving, see ``bench.record.Halving``; likewise ``grace_epochs``.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -58,6 +61,9 @@ class StudyFile(BaseModel):
     test_limit: Count | None = None
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    halving: bool = False
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    grace_epochs: Count = 1
 
     @field_validator("name")
     @classmethod
@@ -70,6 +76,13 @@ class StudyFile(BaseModel):
     def settings(self) -> TrainSettings:
         """The training settings among the keys."""
         return TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
+
+    @property
+    def halving_rule(self) -> Halving | None:
+        """How trials are stopped early; ``None`` if they are not."""
+        if not self.halving:
+            return None
+        return Halving(reduction_factor=self.reduction_factor, grace_epochs=self.grace_epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +122,7 @@ def load_study(path: Path | None, overrides: Mapping[str, Any], sets: Sequence[s
         file = StudyFile.model_validate(keys)
     except ValidationError as error:
         raise StudyError(*(_told(fault) for fault in error.errors())) from error
-    problems: list[str] = []
+    problems = _without_rung(file)
     arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
     if problems:
         raise StudyError(*problems)
@@ -118,6 +131,16 @@ def load_study(path: Path | None, overrides: Mapping[str, Any], sets: Sequence[s
     )
     broken = (*installed_strategies().broken, *installed_spaces().broken)
     return Study(name=name, file=file, arms=arms, left_out=tuple(map(str, broken)))
+
+
+def _without_rung(file: StudyFile) -> list[str]:
+    if not file.halving or file.grace_epochs < file.epochs:
+        return []
+    return [
+        f"halving: no rung, since grace_epochs < epochs must hold, got grace_epochs ="
+        f" {file.grace_epochs}, epochs = {file.epochs}; raise --epochs, lower --grace-epochs or"
+        " leave trials alone with --no-halving"
+    ]
 
 
 def preset(name: str) -> Path:

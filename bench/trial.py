@@ -128,7 +128,8 @@ class Trial:
             model = bench.adapted(spec)
             self._memory.watch(model)
             features = bench.features(spec, model)
-        before = accuracy(self._answers(model, features), bench.validation.split)
+        with self._clock.span("validation"):
+            before = bench.before(spec, model, features)
         steps_per_epoch = -(-bench.train.split.questions // spec.settings.batch_size)
         training = Training(
             model,
@@ -141,21 +142,15 @@ class Trial:
         torch.manual_seed(spec.seed)  # of dropout on a GPU, whatever the strategy has drawn before
         return _Learner(model=model, training=training, features=features, before=before)
 
-    def _answers(
-        self, model: MultipleChoiceModel, features: Features | None
-    ) -> npt.NDArray[np.int64]:
-        """Answers to the validation questions."""
-        known = None if features is None else features.validation
-        with self._clock.span("validation"):
-            return self._bench.answers(model, self._bench.validation, known)
-
     def _train_epoch(self, learner: _Learner) -> None:
         """Trains and validates once, and keeps the trained tensors if it is the best so far."""
         bench, epoch = self._bench, len(self._per_epoch)
         batches = bench.epoch(self._spec, epoch, learner.features)
         with self._clock.span("train"):
             learner.training.epoch(batches)
-        predictions = self._answers(learner.model, learner.features)
+        known = None if learner.features is None else learner.features.validation
+        with self._clock.span("validation"):
+            predictions = bench.answers(learner.model, bench.validation, known)
         score = accuracy(predictions, bench.validation.split)
         self._per_epoch.append(score)
         if score > self._best.validation:

@@ -51,9 +51,7 @@ class Weights:
         It is there to be copied: where that memory is shared, nobody may write to it.
         """
         backbone = skeleton(self.config)
-        parameters = {
-            id(array): nn.Parameter(_tensor(array)) for array in self.parameters.values()
-        }
+        parameters = {id(array): nn.Parameter(_tensor(array)) for array in self.parameters.values()}
         for name, array in self.parameters.items():
             owner, _, last = name.rpartition(".")
             setattr(backbone.get_submodule(owner), last, parameters[id(array)])

@@ -18,7 +18,7 @@ from bench.batches import Batch, BatchStore
 from bench.clock import Stopwatch
 from bench.cpu import kernels
 from bench.errors import TrialRefused
-from bench.measure import latency, pass_seconds, predict
+from bench.measure import accuracy, latency, pass_seconds, predict
 from bench.model import MultipleChoiceModel, store_in_bf16
 from bench.record import Inference
 from bench.spec import TrialSpec
@@ -81,6 +81,7 @@ class Workbench:
         self.train = self.store(train)
         self.validation = self.store(validation)
         self._features: Features | None = None
+        self._before: dict[tuple[Strategy | None, int], float] = {}
 
     def store(self, split: TokenSplit) -> BatchStore:
         """Batches of a split as this device likes them."""
@@ -130,6 +131,21 @@ class Workbench:
             train, validation = (self._read(model, s) for s in (self.train, self.validation))
             self._features = Features(source=source, train=train, validation=validation)
         return self._features
+
+    def before(
+        self, spec: TrialSpec, model: MultipleChoiceModel, features: Features | None
+    ) -> float:
+        """Validation accuracy before training.
+
+        It depends on the strategy and the seed, not on the learning rate; where the strategy
+        starts as the frozen model, on the seed alone.
+        """
+        source = (None if spec.strategy.starts_unchanged else spec.strategy, spec.seed)
+        if source not in self._before:
+            known = None if features is None else features.validation
+            answers = self.answers(model, self.validation, known)
+            self._before[source] = accuracy(answers, self.validation.split)
+        return self._before[source]
 
     def epoch(self, spec: TrialSpec, epoch: int, features: Features | None) -> Iterable[Batch]:
         """The batches of a training epoch."""

@@ -23,7 +23,7 @@ from reports import show
 from reports.escape import plain, without_folders
 from reports.front import Point, points
 from reports.labels import Name, write_names
-from reports.standings import best_trials, in_order
+from reports.standings import best_trials, completed, in_order, stopped_early
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B")
 """Okabe and Ito's colour-blind-safe palette, without the yellow that white paper swallows."""
@@ -67,23 +67,25 @@ def pareto_figure(study: StudyRecord, records: Iterable[TrialRecord]) -> Picture
     """Validation accuracy of every completed trial against its trained parameters.
 
     The chosen trial of an arm is large and named; where it has a test accuracy, an open marker of
-    the same shape shows it. Equal records give equal bytes.
+    the same shape shows it. Trials that were stopped early are faint and hollow. Equal records
+    give equal bytes.
     """
     ordered = in_order(study, records)
-    found = points(ordered)
+    found, early = points(ordered), stopped_early(ordered)
     with _style():
         layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.07)
         figure = Figure(figsize=(7.6, 4.9), dpi=200, facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        _frame(axes, study, found)
+        _frame(axes, study, found, early)
         if found:
             looks = _looks(study, ordered)
             _draw_front(axes, found)
+            _draw_early(axes, early, looks)
             _draw_trials(axes, found, looks)
             _draw_chosen(axes, best_trials(ordered), looks)
-            _legend(figure, tested=any(record.test for record in ordered))
-            _name_arms(axes, found, best_trials(ordered), looks)
+            _legend(figure, tested=any(record.test for record in ordered), early=bool(early))
+            _name_arms(axes, ordered, looks)
         else:
             axes.text(
                 0.5, 0.5, "no completed trial", transform=axes.transAxes, ha="center", color=FAINT
@@ -114,7 +116,7 @@ def _looks(study: StudyRecord, records: Iterable[TrialRecord]) -> dict[str, Look
     }
 
 
-def _frame(axes: Axes, study: StudyRecord, found: list[Point]) -> None:
+def _frame(axes: Axes, study: StudyRecord, found: list[Point], early: list[TrialRecord]) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("trained parameters, head included (log scale)")
     axes.set_ylabel("validation accuracy (share of questions)")
@@ -129,7 +131,7 @@ def _frame(axes: Axes, study: StudyRecord, found: list[Point]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show.round_count(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2f}"))
-    _limits(axes, study, found)
+    _limits(axes, study, found, early)
     axes.axhline(study.chance, color=FAINT, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
 
 
@@ -143,10 +145,11 @@ def _subtitle(study: StudyRecord) -> str:
     return "  ·  ".join(text.decode("latin-1")[:48] for text in texts)
 
 
-def _limits(axes: Axes, study: StudyRecord, found: list[Point]) -> None:
-    parameters = [point.trained_parameters for point in found] or [1_000, 1_000_000]
+def _limits(axes: Axes, study: StudyRecord, found: list[Point], early: list[TrialRecord]) -> None:
+    spots = [*((point.trained_parameters, point.accuracy) for point in found), *map(_spot, early)]
+    parameters = [x for x, _ in spots] or [1_000, 1_000_000]
     tests = [point.record.test.accuracy for point in found if point.record.test]
-    heights = [*(point.accuracy for point in found), *tests, study.chance]
+    heights = [*(y for _, y in spots), *tests, study.chance]
     low, high = min(heights), max(heights)
     pad = max(0.04, (high - low) * 0.12)
     axes.set_ylim(max(0.0, low - pad), high + pad * 1.2)
@@ -165,6 +168,21 @@ def _draw_front(axes: Axes, found: list[Point]) -> None:
     ys = [point.accuracy for point in front] + [front[-1].accuracy]
     axes.plot(xs, ys, drawstyle="steps-post", color=INK, linewidth=1.3, zorder=2)
     axes.fill_between(xs, ys, axes.get_ylim()[0], step="post", color="#F6F6F4", zorder=0)
+
+
+def _draw_early(axes: Axes, early: list[TrialRecord], looks: dict[str, Look]) -> None:
+    for record in early:
+        look = looks[record.arm]
+        axes.plot(
+            *_spot(record),
+            marker=look.marker,
+            markersize=4.5,
+            markerfacecolor="none",
+            markeredgecolor=look.colour,
+            markeredgewidth=0.8,
+            alpha=0.4,
+            zorder=2.5,
+        )
 
 
 def _draw_trials(axes: Axes, found: list[Point], looks: dict[str, Look]) -> None:
@@ -215,7 +233,7 @@ def _draw_chosen(axes: Axes, chosen: dict[str, TrialRecord], looks: dict[str, Lo
         )
 
 
-def _legend(figure: Figure, *, tested: bool) -> None:
+def _legend(figure: Figure, *, tested: bool, early: bool) -> None:
     def sign(marker: str, text: str, **changes: Any) -> Line2D:
         look: dict[str, Any] = {"linestyle": "", "marker": marker, "color": "#666666"}
         return Line2D([], [], label=text, **{**look, **changes})
@@ -226,6 +244,9 @@ def _legend(figure: Figure, *, tested: bool) -> None:
         sign("", "Pareto front", linestyle="-", color=INK),
         sign("", "chance", linestyle=(0, (2, 2)), color=FAINT),
     ]
+    if early:
+        hollow = {"markerfacecolor": "none", "markeredgewidth": 0.8}
+        handles.insert(2, sign("o", "stopped early", markersize=4.5, alpha=0.4, **hollow))
     if tested:
         handles.insert(1, sign("o", "its test accuracy", markerfacecolor="white", markersize=6.5))
     figure.legend(
@@ -235,18 +256,18 @@ def _legend(figure: Figure, *, tested: bool) -> None:
         frameon=False,
         fontsize=8.5,
         handletextpad=0.5,
-        columnspacing=1.8,
+        columnspacing=0.8 if early else 1.8,
+        handlelength=1.5 if early else 2.0,
     )
 
 
-def _name_arms(
-    axes: Axes, found: list[Point], chosen: dict[str, TrialRecord], looks: dict[str, Look]
-) -> None:
+def _name_arms(axes: Axes, records: list[TrialRecord], looks: dict[str, Look]) -> None:
+    found, chosen = points(records), best_trials(records)
     names = [
         Name(text=plain(arm)[:32], colour=looks[arm].colour, spot=_spot(record))
         for arm, record in sorted(chosen.items(), key=lambda item: _spot(item[1]))
     ]
-    spots = [(point.trained_parameters, point.accuracy) for point in found]
+    spots = [_spot(record) for record in (*completed(records), *stopped_early(records))]
     stems = [
         (_spot(point.record), (point.trained_parameters, point.record.test.accuracy))
         for point in found
@@ -258,6 +279,6 @@ def _name_arms(
 
 
 def _spot(record: TrialRecord) -> tuple[float, float]:
-    assert record.accuracy is not None  # completed() saw to both
+    assert record.accuracy is not None  # completed() and stopped_early() saw to both
     assert record.parameters is not None
     return (record.parameters.trained, record.accuracy.validation)

@@ -106,13 +106,9 @@ def _caution(ranked: Sequence[Standing]) -> str:
 def banners(study: StudyRecord, rows: Sequence[Standing]) -> list[Markdown]:
     """What makes the whole report unfinished or uneven; empty if nothing does."""
     found = []
-    missing = {row.arm: row.missing for row in rows if row.missing}
-    if missing:
-        planned = sum(study.planned.values())
-        found.append(
-            f"**PARTIAL**: planned trials without a record: {sum(missing.values())} of {planned}"
-            f" ({_per_arm(missing)}). Run the command again to complete them."
-        )
+    if told := unfinished(study, rows):
+        label, _, text = told.partition(": ")
+        found.append(f"**{label}**: {markdown(text)}")
     if len(set(study.planned.values())) > 1:
         found.append(
             f"**UNEQUAL BUDGETS**: planned trials differ ({_per_arm(study.planned)}). An arm with"
@@ -130,8 +126,56 @@ def banners(study: StudyRecord, rows: Sequence[Standing]) -> list[Markdown]:
     return [Markdown(text) for text in found]
 
 
+def unfinished(study: StudyRecord, rows: Sequence[Standing]) -> str | None:
+    """What is missing of a study and why, as plain text; ``None`` if nothing is."""
+    missing = {row.arm: row.missing for row in rows if row.missing}
+    if not missing:
+        return None
+    of = f"{sum(missing.values())} of {sum(study.planned.values())}"
+    spent = study.budget_spent
+    if spent is None:
+        return (
+            f"PARTIAL: planned trials without a record: {of} ({_counts(missing)}). Run the command"
+            " again to complete them."
+        )
+    ran = {row.arm: sum(row.ends.values()) for row in rows if row.arm in study.planned}
+    unequal = (
+        f"; budgets are unequal: trials run {_counts(ran)}" if len({*ran.values()}) > 1 else ""
+    )
+    stopped = f"; {spent.stopped} of them stopped on the way" if spent.stopped else ""
+    return (
+        f"PARTIAL: budget of {spent.budget} spent: {of} planned trials have not run"
+        f" ({_counts(missing)}{stopped}){unequal}. The same command goes on with a fresh budget."
+    )
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{arm} {count}" for arm, count in counts.items())
+
+
 def _per_arm(counts: dict[str, int]) -> str:
-    return ", ".join(f"{markdown(arm)} {count}" for arm, count in counts.items())
+    return markdown(_counts(counts))
+
+
+def halving_note(study: StudyRecord, rows: Sequence[Standing]) -> Markdown | None:
+    """How many trials were stopped early and by what rule; ``None`` if none could be."""
+    pruned = {row.arm: row.pruned for row in rows if row.pruned}
+    ended = sum(sum(row.ends.values()) for row in rows)
+    stopped = f"{sum(pruned.values())} of {ended} trials were stopped early" + (
+        f" ({_per_arm(pruned)})." if pruned else "."
+    )
+    rule = study.halving
+    if rule is None:
+        return Markdown(stopped) if pruned else None
+    rungs = rule.rungs(study.settings.epochs)
+    after = f"epoch{'s' if len(rungs) > 1 else ''} {' and '.join(map(str, rungs))}"
+    return Markdown(
+        f"Successive halving: after {after} a trial went on only if it was among the best"
+        f" one in {rule.reduction_factor} of its arm's trials that had come so far, by fronts of"
+        " validation accuracy and trained parameters, then by crowding distance. Which trials are"
+        f" stopped depends on the order in which they come. {stopped} They are never chosen and"
+        " never on the front."
+    )
 
 
 def selection_note(records: Sequence[TrialRecord]) -> Markdown:

@@ -14,7 +14,7 @@ from reports import findings, show
 from reports.escape import Markdown, fenced, headline, markdown, without_folders
 from reports.front import points
 from reports.metrics import METRICS, metric
-from reports.standings import Standing, in_order, standings
+from reports.standings import Standing, in_order, standings, stopped_early
 
 
 def report(study: StudyRecord, records: Iterable[TrialRecord]) -> str:
@@ -34,9 +34,11 @@ def report(study: StudyRecord, records: Iterable[TrialRecord]) -> str:
         front=front(ordered),
         warnings=findings.warnings(study, ordered),
         budget=budget(rows, ordered),
+        halving=findings.halving_note(study, rows),
+        drawn_early=bool(stopped_early(ordered)),
         trials=trials(ordered),
         failures=failures(ordered),
-        settings=table(("setting", "value"), asdict(study.settings).items(), left=2),
+        settings=settings(study),
         spaces=spaces(study),
         splits=splits(study),
         provenance=provenance(study, ordered),
@@ -120,7 +122,8 @@ def _test(row: Standing) -> str:
 
 
 def _done(row: Standing) -> str:
-    return f"{row.completed}" if row.planned is None else f"{row.completed}/{row.planned}"
+    done = f"{row.completed}" if row.planned is None else f"{row.completed}/{row.planned}"
+    return f"{done}, {row.pruned} stopped early" if row.pruned else done
 
 
 def front(records: Sequence[TrialRecord]) -> Markdown | None:
@@ -150,7 +153,7 @@ def budget(rows: Sequence[Standing], records: Sequence[TrialRecord]) -> Markdown
                 row.planned,
                 row.completed,
                 row.failed,
-                row.ends.get(Status.PRUNED, 0),
+                row.pruned,
                 row.ends.get(Status.SKIPPED, 0),
                 show.duration(spent[row.arm]),
             ]
@@ -192,6 +195,12 @@ def failures(records: Sequence[TrialRecord]) -> Markdown | None:
         ),
         left=4,
     )
+
+
+def settings(study: StudyRecord) -> Markdown:
+    """How every trial was trained, and how some were stopped."""
+    halving = study.halving.model_dump() if study.halving else {}
+    return table(("setting", "value"), {**asdict(study.settings), **halving}.items(), left=2)
 
 
 def spaces(study: StudyRecord) -> Markdown:

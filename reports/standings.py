@@ -38,7 +38,7 @@ class Standing:
         best: the chosen trial; ``None`` if no trial was completed.
         ends: finished trials by status.
         planned: planned trials; ``None`` if the study does not name the arm.
-        reason: why the first trial without a result had none.
+        reason: why the first trial without a result had none; stopped ones come last.
     """
 
     arm: str
@@ -57,6 +57,11 @@ class Standing:
     def failed(self) -> int:
         """Trials that broke off: failed, out of memory, diverged or timed out."""
         return sum(self.ends.get(status, 0) for status in FAILURES)
+
+    @property
+    def pruned(self) -> int:
+        """Trials that were stopped early."""
+        return self.ends.get(Status.PRUNED, 0)
 
     @property
     def missing(self) -> int:
@@ -108,6 +113,15 @@ def completed(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         record
         for record in records
         if record.status is Status.COMPLETED and record.accuracy and record.parameters
+    ]
+
+
+def stopped_early(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that were stopped at a rung, with what they had come to."""
+    return [
+        record
+        for record in records
+        if record.status is Status.PRUNED and record.accuracy and record.parameters
     ]
 
 
@@ -175,7 +189,8 @@ def _standing(
 ) -> Standing:
     own = [record for record in ordered if record.arm == arm]
     counts = Counter(record.status for record in own)
-    reasons = (record.reason for record in own if record.reason)
+    told = sorted(own, key=lambda record: record.status is Status.PRUNED)
+    reasons = (record.reason for record in told if record.reason)
     return Standing(
         arm=arm,
         strategy=study.arms.get(arm) or own[0].strategy,

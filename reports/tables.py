@@ -49,6 +49,7 @@ MEASURED = {
         )
     },
     "best_epoch": "accuracy.best_epoch",
+    "epochs_done": "accuracy.epochs_done",
     "epochs": "epochs",
     "device": "environment.device",
     "precision": "environment.precision",
@@ -144,6 +145,7 @@ def _leaderboard_row(row: Standing) -> dict[str, Any]:
         "completed": row.completed,
         "planned": row.planned,
         "failed": row.failed,
+        "pruned": row.pruned,
         "trials": row.said(),
         "reason": row.reason,
     }

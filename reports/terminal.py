@@ -108,6 +108,8 @@ def _trials(row: Standing) -> Text:
     text = Text(f"{done}" if row.planned is None else f"{done}/{row.planned}")
     if row.failed:
         text.append(f" {row.failed}✗", "red")
+    if row.pruned:
+        text.append(f" {row.pruned}↓", "dim")
     return text
 
 
@@ -119,5 +121,6 @@ def _caption(rows: Sequence[Standing], sort: str | None) -> Text:
     signs = [
         "; ±: half a 95 % interval" if any(row.test_interval for row in rows) else "",
         "; ✗: failed" if any(row.failed for row in rows) else "",
+        "; ↓: stopped early" if any(row.pruned for row in rows) else "",
     ]
     return Text(f"\nbest trial per arm, by {name.label}{''.join(signs)}", "dim")

@@ -126,6 +126,11 @@ class Adapter(Strategy):
             return None
         return _reason(config)
 
+    @property
+    def starts_unchanged(self) -> bool:
+        """Adapters are the identity; ``post_hoc`` normalises the last states once more."""
+        return self.placement != "post_hoc"
+
     def _sites(self, backbone: PreTrainedModel) -> list[str]:
         """Names of the layers to extend; empty unless every block has all of them."""
         size = width(backbone.config)

@@ -119,6 +119,11 @@ class LoRA(Strategy):
         """A model without linear layers in the target roles."""
         return None if self._target_names(skeleton(config)) else self._reason(config)
 
+    @property
+    def starts_unchanged(self) -> bool:
+        """With B = 0 the change is zero."""
+        return self.init == "zeros"
+
     def deploy(self, backbone: nn.Module) -> nn.Module:
         """Merges every change into its layer, which leaves the pretrained structure."""
         for name, module in list(backbone.named_modules()):

@@ -14,7 +14,7 @@ ROOMS = ("bench", "strategies", "search_spaces", "reports")
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 LONGEST = 300
 LONGER = {
-    "bench/record.py": 313,  # the one file format we have, every field explained
+    "bench/record.py": 361,  # the one file format we have, every field explained
 }
 FORBIDDEN = {
     "torch.load": "runs what a stranger wrote; use safetensors",

@@ -125,6 +125,21 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.", show_default="0")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe or random.", show_default="tpe")] = None,
+    halving: Annotated[
+        bool | None,
+        typer.Option(
+            "--halving/--no-halving",
+            help="Stop trials that fall behind others of their strategy.",
+            show_default="--no-halving",
+        ),
+    ] = None,
+    reduction_factor: Annotated[
+        int | None,
+        typer.Option(help="Halving: one in so many goes on from a rung.", show_default="3"),
+    ] = None,
+    grace_epochs: Annotated[
+        int | None, typer.Option(help="Halving: epochs before the first rung.", show_default="1")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="ARM.KNOB=VALUE", help="Fix a knob, or give it a range."),
@@ -138,6 +153,18 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     gpus_per_trial: Annotated[
         float | None,
         typer.Option(help="GPUs, fractions allowed.", min=0, show_default="1 where there is one"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Most trials at a time.", min=1, show_default="all that fit")
+    ] = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Search no longer than 90s, 30m, 2h, 1h30m or plain seconds.", metavar="TIME"
+        ),
+    ] = None,
+    max_gpu_hours: Annotated[
+        float | None, typer.Option(help="Search no longer than so many hours times GPUs.")
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
@@ -173,6 +200,9 @@ def sweep(  # noqa: PLR0913 - one parameter per option
         "pooling": pooling,
         "seed": seed,
         "sampler": sampler,
+        "halving": halving,
+        "reduction_factor": reduction_factor,
+        "grace_epochs": grace_epochs,
         "precision": precision,
     }
     request = Request(
@@ -182,6 +212,9 @@ def sweep(  # noqa: PLR0913 - one parameter per option
         folder=out,
         cpus=cpus_per_trial,
         gpus=gpus_per_trial,
+        workers=workers,
+        time_budget=time_budget,
+        max_gpu_hours=max_gpu_hours,
         address=address,
         fresh_workers=fresh_workers,
         dry_run=dry_run,

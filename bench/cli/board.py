@@ -17,7 +17,17 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.record import Status, StudyRecord, TrialRecord
-from bench.search.events import Ended, EpochDone, Event, Observer, Opened, Scored, Started
+from bench.search.events import (
+    BudgetOver,
+    Ended,
+    EpochDone,
+    Event,
+    Halted,
+    Observer,
+    Opened,
+    Scored,
+    Started,
+)
 from bench.spec import TrialSpec
 from reports import show
 from reports.escape import plain
@@ -50,7 +60,9 @@ class Scene:
         workers: trials that run at a time.
         records: of trials that have ended, by fingerprint.
         running: trials at work, by fingerprint.
-        spent: seconds per trial that ran here, by arm.
+        spent: seconds per trial that ran here, by arm, stopped ones too.
+        deadline: reading of the clock when the time budget is spent; ``None`` without one.
+        over: the budget that is spent.
     """
 
     study: StudyRecord | None = None
@@ -58,6 +70,8 @@ class Scene:
     records: dict[str, TrialRecord] = field(default_factory=dict)
     running: dict[str, _Running] = field(default_factory=dict)
     spent: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    deadline: float | None = None
+    over: str | None = None
 
     def take(self, event: Event) -> None:
         """Adds an event."""
@@ -65,22 +79,33 @@ class Scene:
             case Opened():
                 self.study, self.workers = event.study, event.workers
                 self.records = {record.fingerprint: record for record in event.kept}
+                self.deadline = event.seconds and time.perf_counter() + event.seconds
             case Started():
                 now = time.perf_counter()
                 self.running[event.spec.fingerprint] = _Running(spec=event.spec, began=now)
             case EpochDone():
                 running = self.running[event.spec.fingerprint]
                 running.epoch, running.validation = event.epoch, event.validation
+            case BudgetOver():
+                self.over = event.budget
+            case Halted():
+                self.running.pop(event.spec.fingerprint, None)
             case Ended() | Scored():
                 record = event.record
                 self.records[record.fingerprint] = record
                 running_trial = self.running.pop(record.fingerprint, None)
-                if running_trial and record.status is Status.COMPLETED:
+                if running_trial and record.status in {Status.COMPLETED, Status.PRUNED}:
                     self.spent[record.arm].append(time.perf_counter() - running_trial.began)
 
     def done(self, arm: str) -> int:
         """Trials of an arm that have ended."""
         return sum(record.arm == arm for record in self.records.values())
+
+    def pruned(self, arm: str) -> int:
+        """Of them, trials that were stopped early."""
+        return sum(
+            record.arm == arm and record.status is Status.PRUNED for record in self.records.values()
+        )
 
     @property
     def planned(self) -> int:
@@ -99,12 +124,15 @@ class Scene:
 
     @property
     def eta(self) -> float | None:
-        """Seconds until the last trial ends."""
-        if self.study is None or not self.workers:
+        """Seconds until the last trial ends, or the time budget if that is sooner."""
+        if self.study is None or not self.workers or self.over:
             return None
         parts = [self.seconds_left(arm) for arm in self.study.planned]
         known = [part for part in parts if part is not None]
-        return sum(known) / self.workers if known else None
+        ends = [sum(known) / self.workers] if known else []
+        if self.deadline is not None:
+            ends.append(max(0.0, self.deadline - time.perf_counter()))
+        return min(ends, default=None)
 
 
 @contextlib.contextmanager
@@ -135,8 +163,9 @@ class View:
             yield Text("preparing: model, questions, workers …", "dim")
             return
         heading = f"{plain(scene.study.name)}  {len(scene.records)}/{scene.planned} trials"
+        over = f"  {_over(scene.over)}" if scene.over else ""
         parts: list[RenderableType] = [
-            Text(f"{heading}{_left(scene.eta)}", "bold"),
+            Text(f"{heading}{_left(scene.eta)}{over}", "bold"),
             _progress(scene, scene.study),
             _at_work(scene),
         ]
@@ -150,8 +179,11 @@ def _progress(scene: Scene, study: StudyRecord) -> Table:
     for arm, planned in study.planned.items():
         bar = ProgressBar(total=planned, completed=scene.done(arm), width=24)
         seconds = scene.seconds_left(arm)
-        share = seconds / scene.workers if seconds is not None and scene.workers else None
-        table.add_row(Text(plain(arm)), bar, f"{scene.done(arm)}/{planned}", _left(share))
+        known = seconds is not None and scene.workers and not scene.over
+        share = seconds / scene.workers if seconds is not None and known else None
+        pruned = scene.pruned(arm)
+        early = Text(f"{pruned} stopped early" if pruned else "", "dim")
+        table.add_row(Text(plain(arm)), bar, f"{scene.done(arm)}/{planned}", early, _left(share))
     return table
 
 
@@ -188,16 +220,25 @@ def _line(scene: Scene, event: Event) -> str:
         case Ended():
             count = f"{len(scene.records)}/{scene.planned} done{_left(scene.eta)}"
             return f"{_end(event.record)} [{count}]"
+        case BudgetOver():
+            return f"{_over(event.budget)} ({event.running} at work)"
+        case Halted():
+            return f"{event.spec.trial} stopped without a record"
         case Scored():
             score = event.record.test
             said = f"test {score.accuracy:.3f}" if score else event.record.reason
             return f"{event.record.trial} {said}"
 
 
+def _over(budget: str) -> str:
+    return f"budget of {budget} spent: trials at work stop after their epoch, none begins"
+
+
 def _end(record: TrialRecord) -> str:
     if record.accuracy is None:
         return f"{record.trial} {record.status}: {record.reason}"
-    return f"{record.trial} {record.status}: validation {record.accuracy.validation:.3f}"
+    said = f"{record.trial} {record.status}: validation {record.accuracy.validation:.3f}"
+    return f"{said}, {record.reason}" if record.status is Status.PRUNED else said
 
 
 def _left(seconds: float | None) -> str:

@@ -15,12 +15,15 @@ from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.errors import StudyError
 from bench.provenance import shown_command
-from bench.record import TrialRecord
+from bench.record import Status, TrialRecord
+from bench.search.budget import make_budget
 from bench.search.cluster import Demand
 from bench.search.prepare import Prepared, prepare
 from bench.search.run import Outcome, run_study
 from bench.study import load_study, preset
 from reports.escape import plain
+from reports.findings import unfinished
+from reports.standings import standings
 from reports.terminal import leaderboard_view
 
 RUNS = Path("runs")
@@ -37,6 +40,9 @@ class Request:
         folder: the run folder, ``None`` for the default.
         cpus: cores per trial.
         gpus: accelerators per trial.
+        workers: most trials at a time.
+        time_budget: most time of the search, as text.
+        max_gpu_hours: most GPUs times hours.
         address: of an existing cluster.
         fresh_workers: a new process for every trial.
         dry_run: show the plan only.
@@ -50,6 +56,9 @@ class Request:
     folder: Path | None
     cpus: float | None
     gpus: float | None
+    workers: int | None
+    time_budget: str | None
+    max_gpu_hours: float | None
     address: str | None
     fresh_workers: bool
     dry_run: bool
@@ -63,6 +72,7 @@ def run_sweep(request: Request) -> int:
     Raises:
         InputError: with everything that is wrong with the request.
     """
+    budget = make_budget(request.time_budget, request.max_gpu_hours)
     study = load_study(_study_path(request.study), request.overrides, request.sets)
     folder = request.folder or RUNS / study.name
     prepared = prepare(study, folder, shown_command(_again(request)))
@@ -71,10 +81,14 @@ def run_sweep(request: Request) -> int:
         return SUCCESS
     for problem in study.left_out:
         err.print(plain(problem), markup=False)
-    demand = Demand(address=request.address, cpus=request.cpus, gpus=request.gpus)
+    demand = Demand(
+        address=request.address, cpus=request.cpus, gpus=request.gpus, workers=request.workers
+    )
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
-        outcome = run_study(prepared, demand, observe, fresh_workers=request.fresh_workers)
+        outcome = run_study(
+            prepared, demand, observe, budget=budget, fresh_workers=request.fresh_workers
+        )
     if request.as_json:
         print(json.dumps(_document(outcome, folder)))  # noqa: T201
     else:
@@ -124,6 +138,9 @@ def _show_plan(prepared: Prepared, request: Request) -> None:
     out.print(table)
     sizes = ", ".join(f"{len(questions)} {split}" for split, questions in splits.items())
     out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")
+    if rule := study.file.halving_rule:
+        rungs = " and ".join(map(str, rule.rungs(study.file.epochs)))
+        out.print(f"halving: after epoch {rungs} one trial in {rule.reduction_factor} goes on")
     for notice in prepared.dataset.notices:
         out.print(plain(notice), markup=False)
 
@@ -133,14 +150,13 @@ def _show_outcome(outcome: Outcome, folder: Path) -> None:
     out.print()
     out.print(leaderboard_view(study, outcome.records, None))
     for record in sorted(outcome.records, key=lambda record: record.trial):
-        if record.reason:
+        if record.reason and record.status is not Status.PRUNED:
             line = f"{record.trial} {record.status}: {record.reason}"
             out.print(plain(line), markup=False, highlight=False)
     for notice in study.notices:
         out.print(f"note: {plain(notice)}", markup=False, highlight=False)
-    if outcome.interrupted:
-        missing = sum(study.planned.values()) - len(outcome.records)
-        out.print(f"PARTIAL: {missing} planned trials have not run; the same command goes on")
+    if told := unfinished(study, standings(study, outcome.records)):
+        out.print(plain(told), markup=False, highlight=False, soft_wrap=True)
     report = folder / "report" / "report.md"
     out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)
 

@@ -35,11 +35,13 @@ class Demand:
         address: of an existing cluster; ``None`` starts Ray on this machine.
         cpus: cores per trial.
         gpus: accelerators per trial, fractions allowed.
+        workers: most trials at a time.
     """
 
     address: str | None = None
     cpus: float | None = None
     gpus: float | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +117,9 @@ def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:
             f" {most['CPU']:g} CPUs and {most['GPU']:g} GPUs;"
             " lower --cpus-per-trial or --gpus-per-trial"
         )
-    return Slots(
-        cpus=cpus,
-        gpus=gpus,
-        count=sum(per_node),
-        device_shared=gpus % 1 > 0 if gpus else max(per_node) > 1,
-    )
+    count = min(sum(per_node), demand.workers or sum(per_node))
+    shared = gpus % 1 > 0 if gpus else max(per_node) > 1
+    return Slots(cpus=cpus, gpus=gpus, count=count, device_shared=shared and count > 1)
 
 
 def _fit(node: dict[str, float], cpus: float, gpus: float) -> int:

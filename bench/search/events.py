@@ -18,11 +18,13 @@ class Opened:
         study: what was asked.
         kept: records of earlier runs that count.
         workers: trials that run at a time; 0 if there is nothing to run.
+        seconds: the search may take; ``None`` is without end.
     """
 
     study: StudyRecord
     kept: tuple[TrialRecord, ...]
     workers: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,31 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BudgetOver:
+    """A budget is spent: no trial begins any more.
+
+    Attributes:
+        budget: as a person says it.
+        running: trials at work, which stop after the epoch they are in.
+    """
+
+    budget: str
+    running: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halted:
+    """A trial has stopped because the budget is spent; it leaves no record."""
+
+    spec: TrialSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """A chosen trial has answered the test split; its record is in the ledger."""
 
     record: TrialRecord
 
 
-Event: TypeAlias = Opened | Started | EpochDone | Ended | Scored
+Event: TypeAlias = Opened | Started | EpochDone | Ended | BudgetOver | Halted | Scored
 Observer: TypeAlias = Callable[[Event], None]

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from bench.arm import Arm
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
+from bench.search.halving import Rungs
 from bench.space import Choice, Dimension, Integer, Value
 from bench.spec import TrialSpec
 
@@ -64,7 +65,7 @@ class _Progress:
         left: numbers not given out yet, next one first.
         asked: Optuna's trial per number that is running.
         taken: configurations given out or finished.
-        again: configuration per number that failed in an earlier run.
+        again: configuration per number whose record of an earlier run does not count.
     """
 
     study: optuna.Study
@@ -83,6 +84,7 @@ class Plan:
         sampler: ``tpe`` or ``random``.
         seed: of the sampler.
         make_spec: turns an arm, a number and a configuration into a spec.
+        rungs: where trials may be stopped early; by default nowhere.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class Plan:
         sampler: str,
         seed: int,
         make_spec: MakeSpec,
+        rungs: Rungs | None = None,
     ) -> None:
         self._arms = {arm.name: arm for arm in arms}
         self._planned = planned
         self._sampler = sampler
         self._seed = seed
         self._make_spec = make_spec
+        self.rungs = rungs or Rungs()
         self._progress = {
             name: _Progress(
                 study=_new_study(f"{seed}/{name}", planned[name]), left=list(range(planned[name]))
@@ -117,16 +121,20 @@ class Plan:
         return {name: progress.study for name, progress in self._progress.items()}
 
     def keep(self, record: TrialRecord) -> bool:
-        """Counts an earlier record of this plan as done, unless its end may have been an accident.
+        """Counts an earlier record of this plan as done.
+
+        Not one whose end may have been an accident, nor one that was stopped early where trials
+        are not stopped any more.
 
         Returns:
             Whether it counts; if not, the trial will be given out again.
         """
         progress = self._progress[record.arm]
         values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
-        if record.status in RETRIED_ON_RESUME:
+        if record.status in RETRIED_ON_RESUME or self.rungs.void(record):
             progress.again[record.number] = values
             return False
+        self.rungs.count(record)
         progress.left.remove(record.number)
         progress.taken.append(values)
         if values:
@@ -152,7 +160,8 @@ class Plan:
         return self._make_spec(self._arms[name], number, values)
 
     def finish(self, record: TrialRecord) -> None:
-        """Tells Optuna how a trial that was given out has ended."""
+        """Tells the rungs and Optuna how a trial that was given out has ended."""
+        self.rungs.count(record)
         progress = self._progress[record.arm]
         trial = progress.asked.pop(record.number, None)
         if trial is None:

@@ -18,6 +18,7 @@ from bench.ledger import Ledger
 from bench.measure import count
 from bench.provenance import code_fingerprint, commit
 from bench.record import SplitSummary, StudyRecord
+from bench.search.halving import Rungs
 from bench.search.plan import Plan
 from bench.source import ModelSource, locate, tokenizer_fingerprint
 from bench.space import Choice, Value
@@ -68,6 +69,7 @@ class Prepared:
             sampler=file.sampler,
             seed=file.seed,
             make_spec=self.spec,
+            rungs=Rungs(file.halving_rule, file.epochs),
         )
 
     def spec(self, arm: Arm, number: int, values: Mapping[str, Value]) -> TrialSpec:
@@ -148,6 +150,7 @@ class Prepared:
             settings=file.settings,
             sampler=file.sampler,
             seed=file.seed,
+            halving=file.halving_rule,
             left_out=self.study.left_out,
             notices=(*self.dataset.notices, *notices),
         )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from bench.arm import Arm
 from bench.clock import Stopwatch
-from bench.errors import LedgerError
+from bench.errors import LedgerError, StudyError
 from bench.ledger import Ledger, Records, set_aside, write_whole
-from bench.record import Status, StudyRecord, TestScore, TrialRecord
+from bench.record import Status, StudyRecord, TrialRecord
+from bench.search.budget import NO_BUDGET, Budget
 from bench.search.cluster import Demand, Slots, cluster
-from bench.search.dispatch import Dispatcher
-from bench.search.events import Observer, Opened, Scored
+from bench.search.dispatch import Dispatcher, Searched
+from bench.search.events import Observer, Opened
 from bench.search.plan import Plan
 from bench.search.prepare import Prepared
-from bench.search.worker import WorkerSetup
+from bench.search.worker import Scoring, WorkerSetup
+from bench.spec import TrialSpec
 from bench.tokens import TokenSplit, tokenise
+from bench.weights import Weights
 from reports.standings import best_trials
 from reports.write import render
 
@@ -28,9 +33,9 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        study: what was asked.
+        study: what was asked, and the budget that ended it too soon if one did.
         records: one per trial that has ended, of this study and these settings.
-        interrupted: whether planned trials have not ended.
+        interrupted: whether planned trials have not ended, and no budget is the reason.
     """
 
     study: StudyRecord
@@ -50,7 +55,12 @@ class Outcome:
 
 
 def run_study(
-    prepared: Prepared, demand: Demand, observe: Observer, *, fresh_workers: bool = False
+    prepared: Prepared,
+    demand: Demand,
+    observe: Observer,
+    *,
+    budget: Budget = NO_BUDGET,
+    fresh_workers: bool = False,
 ) -> Outcome:
     """Runs what the ledger lacks, scores the chosen trials on test, writes the report.
 
@@ -58,6 +68,8 @@ def run_study(
         prepared: the study.
         demand: where to run it.
         observe: told of every event.
+        budget: what the search may spend; a spent one ends it as an interrupt would not, with
+            tests and a report of what there is.
         fresh_workers: a new process for every trial.
 
     Raises:
@@ -67,27 +79,25 @@ def run_study(
     with ExitStack() as stack:
         stack.enter_context(ledger.lock())
         standing = _resume(prepared, ledger.records())
-        slots: Slots | None = None
+        slots = weights = None
         if standing.plan.left or _untested(prepared, standing.kept):
-            prepared.source.backbone()  # weights that cannot be loaded are told now, not per trial
-            slots = stack.enter_context(cluster(demand))
+            weights = Weights.of(prepared.source.backbone())
+            slots = stack.enter_context(_slots(demand, budget))
         ready = _make_ready(prepared, standing.notices)
         ledger.write_study(ready.study)
-        workers = slots.count if slots and standing.plan.left else 0
-        observe(Opened(study=ready.study, kept=standing.kept, workers=workers))
-        records = list(standing.kept)
-        if slots is not None:
+        observe(_opened(ready, standing, slots, budget))
+        found = Searched(records=list(standing.kept), budget_spent=None)
+        if slots and weights:
             dispatcher = Dispatcher(
                 slots=slots,
-                setup=_setup(prepared, ready, slots),
+                setup=_setup(prepared, weights, ready, slots),
                 ledger=ledger,
                 observe=observe,
                 fresh_workers=fresh_workers,
+                budget=budget,
             )
-            records = _run_rest(prepared, dispatcher, standing)
-        write_report(ledger, ready.study, records)
-        interrupted = len(records) < sum(prepared.planned.values())
-        return Outcome(study=ready.study, records=tuple(records), interrupted=interrupted)
+            found = dispatcher.run(standing.plan, standing.kept, partial(_chosen, prepared))
+        return _close(prepared, ready.study, found)
 
 
 def write_report(ledger: Ledger, study: StudyRecord, records: Iterable[TrialRecord]) -> None:
@@ -129,6 +139,7 @@ def _resume(prepared: Prepared, found: Records) -> _Standing:
     plan = prepared.plan()
     contexts = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
     mine = [r for r in found.readable.values() if contexts.get(r.arm) == r.context]
+    mine.sort(key=lambda record: (record.arm, record.number))  # about as they came to the rungs
     kept = [r for r in mine if r.number < prepared.planned[r.arm] and plan.keep(r)]
     notices = []
     for path, fault in found.damaged.items():
@@ -169,36 +180,60 @@ def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
     return _Ready(train=train, validation=validation, study=study)
 
 
-def _run_rest(prepared: Prepared, dispatcher: Dispatcher, standing: _Standing) -> list[TrialRecord]:
-    """Runs what is left; the chosen are scored on test only once every planned trial has ended."""
-    records = [*standing.kept, *dispatcher.run(standing.plan)]
-    if len(records) < sum(prepared.planned.values()):
-        return records
-    return _score(prepared, dispatcher, records)
+def _interrupted(prepared: Prepared, found: Searched) -> bool:
+    missing = sum(prepared.planned.values()) - len(found.records)
+    return missing > 0 and found.budget_spent is None
 
 
-def _score(
-    prepared: Prepared, dispatcher: Dispatcher, records: list[TrialRecord]
-) -> list[TrialRecord]:
-    """Scores the chosen trials on test; only here are the test questions made into tokens."""
+def _close(prepared: Prepared, study: StudyRecord, found: Searched) -> Outcome:
+    """Writes down how the search ended, and the report."""
+    if found.budget_spent:
+        study = study.model_copy(update={"budget_spent": found.budget_spent})
+        prepared.ledger.write_study(study)
+    write_report(prepared.ledger, study, found.records)
+    return Outcome(
+        study=study, records=tuple(found.records), interrupted=_interrupted(prepared, found)
+    )
+
+
+@contextmanager
+def _slots(demand: Demand, budget: Budget) -> Iterator[Slots]:
+    """Ray, if the budget can be spent on it."""
+    with cluster(demand) as slots:
+        if budget.gpu_hours is not None and not slots.gpus:
+            raise StudyError(
+                f"--max-gpu-hours {budget.gpu_hours:g}: trials use no GPU here, so it would never"
+                " be spent; use --time-budget, such as --time-budget 30m"
+            )
+        yield slots
+
+
+def _opened(ready: _Ready, standing: _Standing, slots: Slots | None, budget: Budget) -> Opened:
+    return Opened(
+        study=ready.study,
+        kept=standing.kept,
+        workers=slots.count if slots and standing.plan.left else 0,
+        seconds=budget.seconds,
+    )
+
+
+def _chosen(prepared: Prepared, records: list[TrialRecord]) -> list[Scoring]:
+    """What is to be scored on test; only here are the test questions made into tokens."""
+    chosen = _untested(prepared, records)
+    if not chosen:
+        return []
     arms = {arm.name: arm for arm in prepared.study.arms}
-    chosen = {record.fingerprint: record for record in _untested(prepared, records)}
-    specs = [
-        prepared.spec(arms[r.arm], r.number, {k: r.values[k] for k in arms[r.arm].space.knobs})
-        for r in chosen.values()
+    test, data = _tokens(prepared, "test"), prepared.dataset.fingerprint("test")
+    return [
+        Scoring(spec=_spec_of(prepared, arms[record.arm], record), test=test, data=data)
+        for record in chosen
     ]
-    data = prepared.dataset.fingerprint("test")
-    scored: dict[str, TrialRecord] = {}
-    for fingerprint, score in dispatcher.score(specs, _tokens(prepared, "test"), data):
-        if isinstance(score, TestScore):
-            record = chosen[fingerprint].model_copy(update={"test": score, "reason": None})
-        else:
-            reason = f"could not be scored on test: {score}"
-            record = chosen[fingerprint].model_copy(update={"reason": reason})
-        dispatcher.ledger.write(record)
-        dispatcher.observe(Scored(record=record))
-        scored[fingerprint] = record
-    return [scored.get(record.fingerprint, record) for record in records]
+
+
+def _spec_of(prepared: Prepared, arm: Arm, record: TrialRecord) -> TrialSpec:
+    return prepared.spec(
+        arm, record.number, {knob: record.values[knob] for knob in arm.space.knobs}
+    )
 
 
 def _tokens(prepared: Prepared, split: str) -> TokenSplit:
@@ -212,10 +247,9 @@ def _truncated(*splits: TokenSplit) -> float:
     return sum(split.truncated for split in splits) / sum(split.sequences for split in splits)
 
 
-def _setup(prepared: Prepared, ready: _Ready, slots: Slots) -> WorkerSetup:
+def _setup(prepared: Prepared, weights: Weights, ready: _Ready, slots: Slots) -> WorkerSetup:
     return WorkerSetup(
-        model=prepared.source.address,
-        model_fingerprint=prepared.source.fingerprint,
+        weights=weights,
         train=ready.train,
         validation=ready.validation,
         precision=prepared.study.file.precision,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.record import Status, StudyRecord, TrialRecord
+from bench.record import BudgetSpent, Halving, Status, StudyRecord, TrialRecord
 from bench.spec import TrainSettings, TrialSpec, content_hash
 from strategies.full import Full
 from strategies.lora import LoRA
@@ -139,10 +139,21 @@ def test_a_trial_comes_back_from_json_as_it_was(record: TrialRecord) -> None:
 
 
 def test_a_study_comes_back_from_json_as_it_was() -> None:
-    record = study(bounds={"lora": {"rank": (1.0, 64.0)}}, notices=("two questions left out",))
+    record = study(
+        bounds={"lora": {"rank": (1.0, 64.0)}},
+        notices=("two questions left out",),
+        halving=Halving(reduction_factor=3, grace_epochs=1),
+        budget_spent=BudgetSpent(budget="30m", stopped=2),
+    )
     again = StudyRecord.model_validate_json(record.model_dump_json())
     assert again == record
     assert isinstance(again.settings, TrainSettings)
+
+
+def test_a_study_from_before_halving_and_budgets_can_be_read() -> None:
+    content = json.loads(study().model_dump_json())
+    del content["halving"], content["budget_spent"]
+    assert StudyRecord.model_validate_json(json.dumps(content)) == study()
 
 
 def test_knobs_keep_their_kind_in_json() -> None:
@@ -224,3 +235,16 @@ def test_a_study_holds_the_trials_of_its_context_and_its_budget_only() -> None:
     assert not mine.holds(trial("lora", 2))
     assert not mine.holds(trial("lora", 1, context="ffff000011112222"))
     assert not mine.holds(trial("full", 1))
+
+
+def test_a_study_holds_trials_that_were_stopped_at_one_of_its_rungs_only() -> None:
+    stopped = trial("lora", 1, status=Status.PRUNED)
+    accuracy = stopped.accuracy and stopped.accuracy.model_copy(update={"per_epoch": (0.5,)})
+    stopped = stopped.model_copy(update={"accuracy": accuracy})
+    for rule, held in (
+        (Halving(reduction_factor=3, grace_epochs=1), True),
+        (Halving(reduction_factor=3, grace_epochs=2), False),
+        (None, False),
+    ):
+        asked = study(arms=("lora",), contexts={"lora": "abcd000011112222"}, halving=rule)
+        assert asked.holds(stopped) is held

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bench.errors import StudyError
+from bench.record import Halving
 from bench.space import LEARNING_RATE
 from bench.spec import TrainSettings
 from bench.strategy import installed_strategies
@@ -54,6 +55,21 @@ def test_the_training_settings_of_a_study_are_those_of_its_keys() -> None:
 
 def test_defaults_of_a_study_are_those_of_the_training_settings() -> None:
     assert StudyFile().settings == TrainSettings()
+
+
+def test_halving_is_off_unless_asked_for_and_no_part_of_the_training_settings() -> None:
+    assert load_study(None, {}).file.halving_rule is None
+    asked = {"halving": True, "reduction_factor": 4, "grace_epochs": 2}
+    study = load_study(None, asked)
+    assert study.file.halving_rule == Halving(reduction_factor=4, grace_epochs=2)
+    assert study.file.settings == load_study(None, {}).file.settings
+
+
+def test_halving_without_a_rung_is_refused_with_the_way_out() -> None:
+    (told,) = problems(halving=True, grace_epochs=3, epochs=3)
+    assert "no rung, since grace_epochs < epochs must hold, got grace_epochs = 3" in told
+    assert "raise --epochs, lower --grace-epochs" in told
+    assert load_study(None, {"grace_epochs": 3, "epochs": 3})
 
 
 @pytest.mark.parametrize("strategies", ["lora, full", ["lora", "full"], {"lora": {}, "full": None}])
@@ -206,6 +222,7 @@ def test_every_preset_that_is_shipped_is_tested_here() -> None:
 def test_the_thorough_preset_compares_every_strategy() -> None:
     study = load_study(preset("thorough"), {})
     assert [arm.name for arm in study.arms] == list(installed_strategies().found)
+    assert study.file.halving_rule
 
 
 def test_the_reference_preset_has_the_published_shapes() -> None:

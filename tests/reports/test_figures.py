@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import matplotlib as mpl
 from matplotlib.transforms import Bbox
 
+from bench.record import Status
 from reports.figures import pareto_figure
 from reports.labels import Label, Place, place
 from tests.reports.records import realistic, study, trial
@@ -48,6 +49,15 @@ def test_a_study_without_completed_trial_still_has_a_figure() -> None:
 
 def test_one_trial_below_chance_can_be_drawn() -> None:
     assert pareto_figure(study(("lora",)), [trial(right=0)]).png
+
+
+def test_trials_stopped_early_are_drawn_and_named_in_the_legend() -> None:
+    early = trial("lora", 1, right=100, parameters=10, status=Status.PRUNED)
+    whole = pareto_figure(study(("lora",)), [trial()])
+    drawn = pareto_figure(study(("lora",)), [trial(), early])
+    assert b"stopped early" in drawn.svg
+    assert b"stopped early" not in whole.svg
+    assert b"no completed trial" in pareto_figure(study(("lora",)), [early]).svg
 
 
 def test_foreign_names_are_drawn_as_they_are_and_warn_of_nothing() -> None:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bench.record import Status, StudyRecord, TrialRecord
+from bench.record import BudgetSpent, Halving, Status, StudyRecord, TrialRecord
 from reports.findings import edge
 from reports.markdown import report
 from tests.reports.records import ENVIRONMENT, broken, realistic, study, trial
@@ -93,6 +93,42 @@ def test_unequal_budgets_failures_and_empty_arms_get_banners() -> None:
     assert "> **NO RESULT**: full (1 out of memory)." in text
     failures = _section(text, "Trials without a result")
     assert "| full-000 | out of memory | 1 | batch of 16 |" in failures
+
+
+def test_a_spent_budget_is_said_at_the_top_with_what_each_arm_got() -> None:
+    asked = study(("full", "lora_2"), planned=2, budget_spent=BudgetSpent(budget="30m", stopped=1))
+    text = report(asked, [trial("full", 0), trial("full", 1), trial("lora_2", 0)])
+    assert (
+        "> **PARTIAL**: budget of 30m spent: 1 of 4 planned trials have not run (lora\\_2 1; 1 of"
+        " them stopped on the way); budgets are unequal: trials run lora\\_2 1, full 2. The same"
+        " command goes on with a fresh budget."
+    ) in text
+    even = report(asked, [trial("full", 0), trial("lora_2", 0)])
+    assert "2 of 4 planned trials" in even
+    assert "unequal" not in even
+
+
+def test_trials_stopped_early_are_counted_with_the_rule_and_never_chosen() -> None:
+    rule = Halving(reduction_factor=3, grace_epochs=1)
+    reason = "stopped after 1 of 3 epochs: place 2 of 2 in its arm, the best goes on"
+    early = trial("lora", 1, right=400, status=Status.PRUNED, reason=reason, inference=None)
+    text = report(study(("lora",), planned=2, halving=rule), [trial("lora"), early])
+    assert "after epoch 1 a trial went on only if it was among the best one in 3" in text
+    assert "1 of 2 trials were stopped early (lora 1)." in _section(text, "Budget")
+    assert "6 m 35.0 s" in _section(text, "Budget")
+    assert "| 1/2, 1 stopped early |" in _section(text, "Leaderboard")
+    assert "lora-001" not in _section(text, "Pareto front")
+    assert "Faint hollow signs" in _section(text, "Pareto front")
+    assert reason in _section(text, "Trials without a result")
+    assert r"| reduction\_factor | 3 |" in _section(text, "Settings")
+    assert "\n> " not in text
+
+
+def test_a_rule_that_stopped_nobody_is_told_too() -> None:
+    rule = Halving(reduction_factor=3, grace_epochs=1)
+    text = report(study(("lora",), planned=1, halving=rule), [trial("lora")])
+    assert "0 of 1 trials were stopped early." in text
+    assert "Faint" not in text
 
 
 @pytest.mark.parametrize(

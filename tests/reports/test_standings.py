@@ -81,17 +81,18 @@ def test_equal_arms_are_ordered_by_parameters_and_then_as_the_study_lists_them()
 
 def test_every_end_is_counted_and_nothing_is_dropped() -> None:
     records = [
+        broken("lora", 5, Status.PRUNED, "stopped"),
         trial(number=0),
         broken("lora", 1, Status.DIVERGED, "the loss became nan"),
         broken("lora", 2, Status.OUT_OF_MEMORY),
         broken("lora", 3, Status.SKIPPED),
         broken("lora", 4, Status.PRUNED),
     ]
-    (row,) = standings(study(("lora",), planned=7), records)
-    assert (row.completed, row.failed, row.missing) == (1, 2, 2)
+    (row,) = standings(study(("lora",), planned=8), records)
+    assert (row.completed, row.failed, row.pruned, row.missing) == (1, 2, 2, 2)
     assert row.reason == "the loss became nan"
     assert row.said() == (
-        "1 completed, 1 pruned, 1 skipped, 1 out of memory, 1 diverged, 2 missing"
+        "1 completed, 2 pruned, 1 skipped, 1 out of memory, 1 diverged, 2 missing"
     )
 
 

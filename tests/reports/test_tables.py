@@ -16,8 +16,8 @@ NAMED = (
     "trial fingerprint arm strategy status reason seed learning_rate rank alpha targets bottleneck"
     " placement accuracy_before validation_accuracy test_accuracy trained_parameters"
     " head_parameters total_parameters trained_tensors stored_bytes train_seconds"
-    " inference_seconds inference_ms_p50 inference_ms_p95 peak_bytes best_epoch epochs device"
-    " precision inference_ms_iqr inference_repeats inference_ms_p50_undeployed"
+    " inference_seconds inference_ms_p50 inference_ms_p95 peak_bytes best_epoch epochs_done epochs"
+    " device precision inference_ms_iqr inference_repeats inference_ms_p50_undeployed"
     " inference_ms_p95_undeployed questions_per_second batched_ms_p50 batched_ms_p95"
     " batched_questions added_parameters added_at_inference train_seconds_per_question"
     " validation_seconds load_seconds checkpoint_seconds lost_seconds device_shared attempts"
@@ -82,11 +82,13 @@ def test_the_leaderboard_has_one_row_per_arm_with_its_chosen_trial_and_counts() 
         trial("lora", 0, right=200),
         trial("lora", 1, right=310, test=300),
         broken("lora", 2, Status.DIVERGED),
+        trial("lora", 3, right=400, status=Status.PRUNED),
         broken("full", 0, Status.OUT_OF_MEMORY, "needs 90 GiB"),
     ]
     lora, full = _cells(leaderboard_table(study(("full", "lora")), records))
     assert (lora["arm"], lora["trial"], lora["validation_accuracy"]) == ("lora", "lora-001", "0.62")
     assert (lora["completed"], lora["planned"], lora["failed"]) == ("2", "4", "1")
+    assert (lora["pruned"], full["pruned"]) == ("1", "0")
     assert lora["knobs"] == "rank=8 alpha=16 targets=query+value learning_rate=0.0001"
     interval = float(lora["test_low"]), float(lora["test_high"])
     assert interval == pytest.approx((0.55645, 0.64200), abs=5e-5)

@@ -7,7 +7,7 @@ import re
 
 from rich.console import Console
 
-from bench.record import StudyRecord, TrialRecord
+from bench.record import Status, StudyRecord, TrialRecord
 from reports.terminal import leaderboard_view
 from tests.reports.records import broken, realistic, study, trial
 
@@ -39,6 +39,14 @@ def test_a_row_shows_knobs_counts_accuracies_and_costs() -> None:
     assert " ".join(row.split()) == (
         "lora rank=8 lr=0.0001 2/4 1✗ 0.260 0.600 0.600 ±.043 74.1k 3m18s 4.20"
     )
+
+
+def test_trials_stopped_early_have_a_sign_that_is_explained() -> None:
+    early = trial(number=1, right=400, status=Status.PRUNED)
+    text = _shown(study(("lora",)), [trial(), early])
+    assert "2/4 1↓" in _row(text, "lora")
+    assert "0.600" in _row(text, "lora")
+    assert "↓: stopped early" in text
 
 
 def test_figures_survive_long_knobs_in_a_hundred_columns() -> None:

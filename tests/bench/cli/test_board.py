@@ -5,7 +5,8 @@ import io
 from rich.console import Console
 
 from bench.cli.board import Scene, View, watch
-from bench.search.events import Ended, EpochDone, Opened, Scored, Started
+from bench.record import Status
+from bench.search.events import BudgetOver, Ended, EpochDone, Halted, Opened, Scored, Started
 from bench.spec import TrainSettings, TrialSpec
 from strategies.lora import LoRA
 from tests.reports.records import study, trial
@@ -78,3 +79,50 @@ def test_a_second_attempt_is_told() -> None:
         observe(Started(spec=SPEC, attempt=2))
 
     assert "lora-001 started (attempt 2)" in console.export_text()
+
+
+PRUNED = DONE.model_copy(update={"status": Status.PRUNED, "reason": "place 5 of 6", "test": None})
+
+
+def test_a_trial_stopped_early_is_shown_and_counts_for_the_time_that_is_left() -> None:
+    scene = Scene()
+    for event in (*EVENTS, Ended(record=PRUNED)):
+        scene.take(event)
+
+    shown = drawn(scene)
+    assert "1 stopped early" in shown
+    assert "1/4 trials" in shown
+    assert "left" in shown
+    assert scene.spent["lora"]
+
+
+def test_what_is_left_is_no_more_than_the_time_budget() -> None:
+    scene = Scene()
+    scene.take(Opened(study=EVENTS[0].study, kept=(), workers=2, seconds=100.0))
+
+    assert scene.eta is not None
+    assert 99 < scene.eta <= 100
+
+
+def test_a_spent_budget_is_shown_and_halted_trials_are_gone() -> None:
+    scene = Scene()
+    for event in (*EVENTS, BudgetOver(budget="30m", running=1)):
+        scene.take(event)
+    assert "budget of 30m spent" in drawn(scene)
+    assert "left" not in drawn(scene)
+
+    scene.take(Halted(spec=SPEC))
+    assert "lora-001" not in drawn(scene)
+
+
+def test_lines_tell_of_stopped_trials_and_budgets() -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with watch(live=False, console=console) as observe:
+        for event in (*EVENTS, BudgetOver(budget="30m", running=1), Halted(spec=SPEC)):
+            observe(event)
+        observe(Ended(record=PRUNED))
+
+    lines = [line.split(" ", 1)[1] for line in console.export_text().splitlines()]
+    assert lines[3].startswith("budget of 30m spent: trials at work stop after their epoch")
+    assert lines[4] == "lora-001 stopped without a record"
+    assert lines[5].startswith("lora-001 pruned: validation 0.600, place 5 of 6 [1/4 done")

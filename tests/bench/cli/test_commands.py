@@ -38,6 +38,14 @@ def command(monkeypatch, capsys, tmp_path):  # type: ignore[no-untyped-def]
         (["sweep", "--dataset", "nowhere"], "nor a folder of train.jsonl"),
         (["sweep", "--name", "../up"], "name = '../up'"),
         (["sweep", "--max-length", "4096"], "the model has 512 positions"),
+        (["sweep", "--halving", "--epochs", "1"], "raise --epochs, lower --grace-epochs"),
+        (["sweep", "--halving", "--grace-epochs", "3"], "grace_epochs = 3, epochs = 3"),
+        (["sweep", "--reduction-factor", "1"], "reduction_factor = 1: "),
+        (["sweep", "--grace-epochs", "0"], "grace_epochs = 0: "),
+        (["sweep", "--time-budget", "soon"], "such as 90s, 30m, 2h, 1h30m or plain seconds"),
+        (["sweep", "--time-budget", "0"], "must be a time above 0"),
+        (["sweep", "--max-gpu-hours", "0"], "must be a number above 0"),
+        (["sweep", "--workers", "0"], "Invalid value for"),
         (["leaderboard", "nowhere"], "no study.json here"),
         (["report", "nowhere"], "no study.json here"),
         (["datasets", "nowhere"], "neither a known name"),
@@ -97,6 +105,13 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(command, tmp_path: Path) ->
     assert "rank: 8" in output
     assert "prefix" in output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tells_where_trials_may_be_stopped(command) -> None:
+    code, output, _ = command("sweep", "thorough", "--dry-run", "--strategies", "linear")
+
+    assert code == 0
+    assert "halving: after epoch 1 and 3 one trial in 3 goes on" in output
 
 
 def test_strategies_are_listed_with_what_they_train(command) -> None:

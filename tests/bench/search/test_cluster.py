@@ -36,6 +36,12 @@ def test_one_trial_on_all_cores_has_the_device_to_itself() -> None:
     assert not slots(Demand(cpus=2), [TWO_CORES]).device_shared
 
 
+def test_fewer_trials_at_a_time_can_be_asked_for_and_more_than_fit_cannot() -> None:
+    assert slots(Demand(workers=1), [TWO_CORES]).count == 1
+    assert not slots(Demand(workers=1), [TWO_CORES]).device_shared
+    assert slots(Demand(workers=9), [TWO_CORES]).count == 2
+
+
 def test_three_tenths_of_a_core_fit_ten_times_into_three() -> None:
     assert slots(Demand(cpus=0.3), [{"CPU": 3.0}]).count == 10
 

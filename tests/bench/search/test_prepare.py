@@ -44,6 +44,7 @@ def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path
         for key, change, sets in (
             ("same", {}, ()),
             ("more trials", {"trials": 9}, ()),
+            ("halving", {"halving": True, "reduction_factor": 2}, ()),
             ("epochs", {"epochs": 7}, ()),
             ("seed", {"seed": 1}, ()),
             ("sampler", {"sampler": "random"}, ()),
@@ -53,5 +54,5 @@ def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path
         )
     }
 
-    assert contexts["same"] == contexts["more trials"]
-    assert len(set(contexts.values())) == len(contexts) - 1
+    assert contexts["same"] == contexts["more trials"] == contexts["halving"]
+    assert len(set(contexts.values())) == len(contexts) - 2

@@ -1,0 +1,220 @@
+"""The conductor: every way a trial can end, told by Tune's calls alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from bench.ledger import Ledger
+from bench.record import Halving, Status, TrialRecord
+from bench.search.budget import Meter, make_budget
+from bench.search.conductor import Conductor
+from bench.search.events import BudgetOver, Ended, Event, Halted
+from bench.search.exam import Exam
+from bench.search.halving import Rungs
+from bench.search.plan import Plan
+from bench.search.worker import PROGRESS, SPEC, Scoring
+from bench.spec import TrialSpec
+from bench.trial import Progress
+from tests.bench.search.test_budget import Clock
+from tests.bench.search.test_plan import FULL, LORA, ended, spec
+from tests.trials import make_questions
+
+RULE = Halving(reduction_factor=3, grace_epochs=1)
+
+
+class Stage:
+    """A conductor with a clock, a ledger and ears."""
+
+    def __init__(self, folder: Path, *, trials: int = 4, rule: Halving | None = RULE) -> None:
+        self.clock = Clock()
+        self.ledger = Ledger(folder)
+        self.events: list[Event] = []
+        self.specs: dict[int, TrialSpec] = {}
+        self.asked: list[int] = []
+        self.plan = Plan(
+            [FULL],
+            planned={"full": trials},
+            sampler="random",
+            seed=0,
+            make_spec=spec,
+            rungs=Rungs(rule, 3),
+        )
+        meter = Meter(make_budget("60s", None), clock=self.clock)
+        exam = Exam(self.choose, self.ledger, self.events.append)
+        self.conductor = Conductor(self.plan, self.ledger, self.events.append, exam, meter=meter)
+
+    def choose(self, records: list[TrialRecord]) -> list[Scoring]:
+        self.asked = [record.number for record in records]
+        completed = (record for record in records if record.status is Status.COMPLETED)
+        best = max(
+            completed, key=lambda r: r.accuracy.validation if r.accuracy else 0, default=None
+        )
+        if best is None:
+            return []
+        return [Scoring(spec=spec(FULL, best.number, {}), test=make_questions(4), data="test")]
+
+    def begin(self, name: str) -> TrialSpec:
+        given = self.conductor.suggest(name)
+        assert isinstance(given, dict)
+        self.conductor.began(name)
+        found: TrialSpec = given[SPEC]
+        self.specs[found.number] = found
+        return found
+
+    def report(self, name: str, given: TrialSpec, *per_epoch: float) -> bool:
+        """Plays an epoch as Tune does; returns whether the trial was stopped."""
+        result = progress(given, *per_epoch)
+        stopped = self.conductor.stops(name, result) or result[PROGRESS].ended
+        if stopped:
+            self.conductor.on_trial_complete(name, result)
+        else:
+            self.conductor.on_trial_result(name, result)
+        return stopped
+
+    def statuses(self) -> list[Status]:
+        return sorted(record.status for record in self.ledger.records().readable.values())
+
+
+def progress(given: TrialSpec, *per_epoch: float) -> dict[str, Any]:
+    done = len(per_epoch) == 3
+    record = ended(given, max(per_epoch))
+    assert record.accuracy is not None
+    accuracy = record.accuracy.model_copy(update={"per_epoch": per_epoch})
+    kept = {"accuracy": accuracy, "status": Status.COMPLETED if done else Status.PRUNED}
+    return {
+        PROGRESS: Progress(
+            epoch=len(per_epoch),
+            validation=per_epoch[-1],
+            record=record.model_copy(update=kept),
+            ended=done,
+        )
+    }
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def run(stage: Stage, name: str, *per_epoch: float) -> TrialSpec:
+    given = stage.begin(name)
+    for epoch in range(1, len(per_epoch) + 1):
+        if stage.report(name, given, *per_epoch[:epoch]):
+            break
+    return given
+
+
+def test_a_trial_stopped_at_a_rung_is_pruned_in_ledger_and_optuna(stage: Stage) -> None:
+    run(stage, "a", 0.6, 0.6, 0.6)
+    worse = run(stage, "b", 0.5, 0.9, 0.9)
+
+    record = stage.ledger.records().readable[worse.fingerprint]
+    assert (record.status, record.accuracy and record.accuracy.per_epoch) == ("pruned", (0.5,))
+    assert record.reason == "stopped after 1 of 3 epochs: place 2 of 2 in its arm, the best goes on"
+    states = [trial.state for trial in stage.plan.studies["full"].trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED]
+    assert stage.events[-1] == Ended(record=record)
+
+
+def test_an_interrupted_trial_is_not_pruned(stage: Stage) -> None:
+    given = stage.begin("a")
+    stage.report("a", given, 0.6)
+    stage.conductor.on_trial_complete("a", progress(given, 0.6))
+
+    assert stage.statuses() == []
+    assert stage.conductor.budget_spent is None
+
+
+def test_a_second_attempt_after_a_rung_goes_on_and_its_attempts_are_told(stage: Stage) -> None:
+    run(stage, "a", 0.5, 0.5, 0.5)
+    given = stage.begin("b")
+    assert not stage.report("b", given, 0.6)
+    stage.conductor.began("b")  # the worker died
+    for scores in ((0.55,), (0.55, 0.55), (0.55, 0.55, 0.55)):
+        stage.report("b", given, *scores)
+    run(stage, "c", 0.4)
+
+    found = {record.number: record for record in stage.conductor.records}
+    assert (found[1].status, found[1].attempts) == (Status.COMPLETED, 2)
+    assert "place 3 of 3" in str(found[2].reason)
+
+
+def test_a_spent_budget_gives_out_nothing_and_stops_trials_after_their_epoch(stage: Stage) -> None:
+    run(stage, "a", 0.5, 0.5, 0.5)
+    better = stage.begin("b")
+    assert not stage.report("b", better, 0.6)
+    stage.clock.now += 60
+    assert stage.conductor.suggest("c") == "FINISHED"
+    assert stage.report("b", better, 0.6, 0.6)
+
+    assert stage.statuses() == [Status.COMPLETED]
+    spent = stage.conductor.budget_spent
+    assert spent is not None
+    assert (spent.budget, spent.stopped) == ("60s", 1)
+    told = [event for event in stage.events if isinstance(event, BudgetOver | Halted)]
+    assert told == [BudgetOver(budget="60s", running=1), Halted(spec=better)]
+
+
+def test_what_ends_by_itself_after_the_budget_is_kept(stage: Stage) -> None:
+    first, second = stage.begin("a"), stage.begin("b")
+    stage.report("a", first, 0.5)
+    stage.report("a", first, 0.5, 0.5)
+    stage.clock.now += 60
+    assert stage.report("a", first, 0.5, 0.5, 0.5)
+    assert stage.report("b", second, 0.1)
+    stage.conductor.suggest("c")
+
+    assert stage.statuses() == [Status.COMPLETED, Status.PRUNED]
+    spent = stage.conductor.budget_spent
+    assert spent is not None
+    assert spent.stopped == 0
+
+
+def test_an_interrupt_after_the_budget_is_an_interrupt(stage: Stage) -> None:
+    given = stage.begin("a")
+    stage.clock.now += 60
+    stage.conductor.suggest("b")
+    stage.conductor.on_trial_complete("a", progress(given, 0.5))
+
+    assert stage.conductor.budget_spent is None
+
+
+def test_a_whole_search_was_not_ended_by_its_budget(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, trials=1)
+    run(stage, "a", 0.5, 0.5, 0.5)
+    stage.clock.now += 60
+
+    assert stage.conductor.suggest("b") == "FINISHED"
+    assert stage.conductor.budget_spent is None
+    assert not any(isinstance(event, BudgetOver) for event in stage.events)
+
+
+def test_a_pruned_record_of_another_search_is_not_taken_over(tmp_path: Path) -> None:
+    (given,) = [Stage(tmp_path / "first").begin("a")]
+    stopped = TrialRecord.of(given, Status.PRUNED, reason="among others")
+    Ledger(tmp_path / "run").write(stopped)
+
+    assert Stage(tmp_path / "run").begin("a").fingerprint == given.fingerprint
+
+
+def test_a_resumed_plan_keeps_pruned_records_only_where_trials_are_stopped() -> None:
+    record = progress(spec(LORA, 0, {"learning_rate": 1e-3, "rank": 4}), 0.5)[PROGRESS].record
+    for rule, kept in ((RULE, True), (None, False)):
+        plan = Plan(
+            [LORA],
+            planned={"lora": 1},
+            sampler="tpe",
+            seed=0,
+            make_spec=spec,
+            rungs=Rungs(rule, 3),
+        )
+        assert plan.keep(record) is kept
+        assert plan.left == (0 if kept else 1)
+        following = plan.next()
+        assert following is None if kept else following is not None
+        if following is not None:
+            assert following.fingerprint == record.fingerprint
