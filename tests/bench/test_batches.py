@@ -27,6 +27,11 @@ MIXED = [
 each_number_of_parts = pytest.mark.parametrize("parts", [1, 2, 3, 50])
 
 
+@pytest.fixture(autouse=True)
+def parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SMALLEST_PART", 1)
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
     return locate("bundled").tokenizer()
@@ -99,6 +104,13 @@ def test_each_part_is_as_wide_as_its_longest_sequence() -> None:
     assert padded[1] == len(lengths) * lengths.max()
     assert padded[1] > padded[2] > padded[4] > padded[len(lengths)] == lengths.sum()
     assert collate(split, rows, 4).real_tokens == lengths.sum()
+
+
+def test_few_sequences_are_not_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SMALLEST_PART", 16)
+    split = make_questions(12)
+    sizes = [len(collate(split, np.arange(n, dtype=np.int32), 2).parts) for n in (1, 7, 8, 12)]
+    assert sizes == [1, 1, 2, 2]
 
 
 def test_an_epoch_is_collated_once_in_the_order_of_its_seed() -> None:
