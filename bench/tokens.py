@@ -14,7 +14,7 @@ from bench.questions import Question
 
 Integers = npt.NDArray[np.int32]
 
-BUCKET_BATCHES = 8
+BUCKET_BATCHES = 32
 """Batches that share one bucket: questions of like length are put together inside a bucket only,
 so that the order stays close to a random one."""
 

@@ -29,7 +29,7 @@ from bench.train import autocast
 EVALUATION_BATCH = 16
 """Questions per batch when nothing is learnt."""
 
-SINGLE_REPEATS, BATCHED_REPEATS = 30, 10
+SINGLE_REPEATS, BATCHED_REPEATS = 20, 10
 """Timed passes at one question, and fewest of them at the evaluation batch."""
 
 CPU_PARTS = 2
@@ -186,11 +186,11 @@ class Workbench:
         )
         ones = [1] * SINGLE_REPEATS
         has_other_form = type(strategy).deploy is not Strategy.deploy
-        undeployed = latency(seconds(self._singles), ones) if has_other_form else None
+        undeployed = latency(seconds(self.singles), ones) if has_other_form else None
         model.backbone = strategy.deploy(model.backbone.eval())
         if self.precision == "bf16":
             store_in_bf16(model.backbone, trained_too=True)
-        single = latency(seconds(self._singles), ones)
+        single = latency(seconds(self.singles), ones)
         whole = list(self.validation.shortest_first(EVALUATION_BATCH))
         passes = list(itertools.islice(itertools.cycle(whole), max(BATCHED_REPEATS, len(whole))))
         taken = seconds(passes)
@@ -204,7 +204,7 @@ class Workbench:
         )
 
     @cached_property
-    def _singles(self) -> list[Batch]:
+    def singles(self) -> list[Batch]:
         """Questions taken evenly from the validation split, each a batch."""
         places = np.linspace(0, self.validation.split.questions - 1, SINGLE_REPEATS)
         return [self.validation.collate(np.array([row])) for row in places.astype(np.int32)]

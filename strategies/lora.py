@@ -43,9 +43,13 @@ class LowRankLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``."""
-        change = F.linear(F.linear(self.dropout(inputs), self.down), self.up)
         frozen: Tensor = self.frozen(inputs)
-        return frozen + change * self.scaling
+        narrow = F.linear(self.dropout(inputs), self.down)
+        # One product adds the scaled change to what it multiplies, without a pass for each.
+        changed = torch.addmm(
+            frozen.flatten(0, -2), narrow.flatten(0, -2), self.up.t(), alpha=self.scaling
+        )
+        return changed.view_as(frozen)
 
     @property
     def weight(self) -> Tensor:

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
+from bench.cli.dry_run import show_plan
 from bench.errors import StudyError
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.search.budget import make_budget
 from bench.search.cluster import Demand
-from bench.search.prepare import Prepared, prepare
+from bench.search.prepare import prepare
 from bench.search.run import Outcome, run_study
 from bench.study import load_study, preset
 from reports.escape import plain
@@ -76,14 +74,14 @@ def run_sweep(request: Request) -> int:
     study = load_study(_study_path(request.study), request.overrides, request.sets)
     folder = request.folder or RUNS / study.name
     prepared = prepare(study, folder, shown_command(_again(request)))
-    if request.dry_run:
-        _show_plan(prepared, request)
-        return SUCCESS
-    for problem in study.left_out:
-        err.print(plain(problem), markup=False)
     demand = Demand(
         address=request.address, cpus=request.cpus, gpus=request.gpus, workers=request.workers
     )
+    if request.dry_run:
+        show_plan(prepared, demand, as_json=request.as_json)
+        return SUCCESS
+    for problem in study.left_out:
+        err.print(plain(problem), markup=False)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
         outcome = run_study(
@@ -115,34 +113,6 @@ def _study_path(name: str | None) -> Path | None:
 def _again(request: Request) -> list[str]:
     """What to type to run it again: the same, less what only changes what is printed."""
     return [word for word in request.command if word not in {"--json", "--dry-run"}]
-
-
-def _show_plan(prepared: Prepared, request: Request) -> None:
-    study, splits = prepared.study, prepared.dataset.splits
-    refused = prepared.refusals()
-    if request.as_json:
-        document = {
-            "planned": prepared.planned, "spaces": prepared.spaces, "refused": refused
-        }  # fmt: skip
-        print(json.dumps(document))  # noqa: T201
-        return
-    table = Table(title=f"{study.name}: planned, nothing run", title_justify="left")
-    for heading in ("arm", "trials", "searched and fixed knobs"):
-        table.add_column(heading)
-    for name, knobs in prepared.spaces.items():
-        lines = [f"{knob}: {text}" for knob, text in knobs.items()]
-        if name in refused:
-            lines = [f"skipped: {refused[name]}"]
-        told = Text("\n".join(map(plain, lines)))
-        table.add_row(Text(plain(name)), str(prepared.planned[name]), told)
-    out.print(table)
-    sizes = ", ".join(f"{len(questions)} {split}" for split, questions in splits.items())
-    out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")
-    if rule := study.file.halving_rule:
-        rungs = " and ".join(map(str, rule.rungs(study.file.epochs)))
-        out.print(f"halving: after epoch {rungs} one trial in {rule.reduction_factor} goes on")
-    for notice in prepared.dataset.notices:
-        out.print(plain(notice), markup=False)
 
 
 def _show_outcome(outcome: Outcome, folder: Path) -> None:

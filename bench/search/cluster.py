@@ -16,8 +16,9 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # The monitor kills a worker in a way that ends the whole run, not the one trial.
     "RAY_memory_monitor_refresh_ms": "0",
-    # Our ledger is the record: Tune's own result files would be a second one.
+    # Our ledger is the record: Tune's own result files and states would be a second one.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",

@@ -113,7 +113,12 @@ class Plan:
     @property
     def left(self) -> int:
         """Trials not given out yet."""
-        return sum(len(progress.left) for progress in self._progress.values())
+        return sum(self.left_by_arm.values())
+
+    @property
+    def left_by_arm(self) -> dict[str, int]:
+        """Trials not given out yet, per arm."""
+        return {name: len(progress.left) for name, progress in self._progress.items()}
 
     @property
     def studies(self) -> dict[str, optuna.Study]:

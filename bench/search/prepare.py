@@ -24,6 +24,7 @@ from bench.source import ModelSource, locate, tokenizer_fingerprint
 from bench.space import Choice, Value
 from bench.spec import TrialSpec, content_hash
 from bench.study import Study, StudyFile
+from bench.tokens import TokenSplit, tokenise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,19 @@ class Prepared:
             make_spec=self.spec,
             rungs=Rungs(file.halving_rule, file.epochs),
         )
+
+    def left(self) -> dict[str, int]:
+        """Trials per arm that no record of the run folder stands for."""
+        plan, contexts = self.plan(), {arm.name: self.context(arm) for arm in self.study.arms}
+        for record in self.ledger.records().readable.values():
+            mine = contexts.get(record.arm) == record.context
+            if mine and record.number < self.planned[record.arm]:
+                plan.keep(record)
+        return plan.left_by_arm
+
+    def tokens(self, split: str) -> TokenSplit:
+        """The questions of a split as the model reads them."""
+        return tokenise(self.dataset.splits[split], self.tokenizer, self.study.file.max_length)
 
     def spec(self, arm: Arm, number: int, values: Mapping[str, Value]) -> TrialSpec:
         """One trial of an arm."""

@@ -20,7 +20,7 @@ from bench.search.plan import Plan
 from bench.search.prepare import Prepared
 from bench.search.worker import Scoring, WorkerSetup
 from bench.spec import TrialSpec
-from bench.tokens import TokenSplit, tokenise
+from bench.tokens import TokenSplit
 from bench.weights import Weights
 from reports.standings import best_trials
 from reports.write import render
@@ -90,7 +90,7 @@ def run_study(
         if slots and weights:
             dispatcher = Dispatcher(
                 slots=slots,
-                setup=_setup(prepared, weights, ready, slots),
+                setup=worker_setup(prepared, weights, ready.train, ready.validation, slots),
                 ledger=ledger,
                 observe=observe,
                 fresh_workers=fresh_workers,
@@ -171,7 +171,7 @@ def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
     """Makes the tokens once for all trials."""
     clock = Stopwatch()
     with clock.span("tokenise"):
-        train, validation = _tokens(prepared, "train"), _tokens(prepared, "validation")
+        train, validation = prepared.tokens("train"), prepared.tokens("validation")
     study = prepared.record(
         truncated=_truncated(train, validation),
         tokenise_seconds=clock.seconds["tokenise"],
@@ -223,7 +223,7 @@ def _chosen(prepared: Prepared, records: list[TrialRecord]) -> list[Scoring]:
     if not chosen:
         return []
     arms = {arm.name: arm for arm in prepared.study.arms}
-    test, data = _tokens(prepared, "test"), prepared.dataset.fingerprint("test")
+    test, data = prepared.tokens("test"), prepared.dataset.fingerprint("test")
     return [
         Scoring(spec=_spec_of(prepared, arms[record.arm], record), test=test, data=data)
         for record in chosen
@@ -236,22 +236,19 @@ def _spec_of(prepared: Prepared, arm: Arm, record: TrialRecord) -> TrialSpec:
     )
 
 
-def _tokens(prepared: Prepared, split: str) -> TokenSplit:
-    return tokenise(
-        prepared.dataset.splits[split], prepared.tokenizer, prepared.study.file.max_length
-    )
-
-
 def _truncated(*splits: TokenSplit) -> float:
     """Share of sequences that were cut."""
     return sum(split.truncated for split in splits) / sum(split.sequences for split in splits)
 
 
-def _setup(prepared: Prepared, weights: Weights, ready: _Ready, slots: Slots) -> WorkerSetup:
+def worker_setup(
+    prepared: Prepared, weights: Weights, train: TokenSplit, validation: TokenSplit, slots: Slots
+) -> WorkerSetup:
+    """What workers of these slots need for a study."""
     return WorkerSetup(
         weights=weights,
-        train=ready.train,
-        validation=ready.validation,
+        train=train,
+        validation=validation,
         precision=prepared.study.file.precision,
         threads=max(1, int(slots.cpus)),
         use_gpu=slots.gpus > 0,

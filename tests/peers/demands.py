@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 FASTER = {
-    ("peers", "documented"): 1.0,
-    ("peers", "tuned"): 1.0,
+    ("peers", "documented"): 6.0,
+    ("peers", "tuned"): 3.0,
     ("full", "documented"): 1.0,
     ("full", "tuned"): 1.0,
 }
@@ -18,8 +19,24 @@ FASTER = {
 TWO_WORKERS = 1.0
 """Least ratio of the wall time with one worker to that with two."""
 
-HYPERVOLUME_KEPT = 0.95
+HYPERVOLUME_KEPT = 0.98
 """Least ratio of the hypervolume with halving to that without."""
+
+HALVING_SECONDS = 0.5
+"""Most train seconds with halving, as a share of those without."""
+
+OVERHEAD_SECONDS = 0.15
+"""Most seconds per trial of a strategy that computes nothing, at the largest number of trials."""
+
+FLAT = 1.25
+"""Most growth of the seconds per trial, and of the driver's memory, between the two largest
+numbers of trials, and in a run of the largest one from its half to its end."""
+
+AS_FAST_AS_PEFT = ("lora", "prompt", "prefix")
+UTILISATION = 0.55
+"""Least share of the measured matrix-product peak, of the methods below."""
+
+UTILISED = ("full", "lora")
 
 NAMES = {"peers": "LoRA", "full": "full fine-tuning"}
 
@@ -84,7 +101,10 @@ def _scaling(found: dict[str, Any]) -> Iterator[Demand]:
 
 
 def _halving(found: dict[str, Any]) -> Iterator[Demand]:
-    text = f"halving keeps {HYPERVOLUME_KEPT:.0%} of the hypervolume in less training time"
+    text = (
+        f"halving keeps {HYPERVOLUME_KEPT:.0%} of the hypervolume in at most"
+        f" {HALVING_SECONDS:.0%} of the train seconds"
+    )
     if "halving" not in found:
         yield _unknown(text)
         return
@@ -96,8 +116,68 @@ def _halving(found: dict[str, Any]) -> Iterator[Demand]:
     yield Demand(
         text=text,
         figure=f"{volume:.3f} in {seconds:.3f}",
-        met=volume >= HYPERVOLUME_KEPT and seconds < 1,
+        met=volume >= HYPERVOLUME_KEPT and seconds <= HALVING_SECONDS,
     )
+
+
+def _overhead(found: dict[str, Any]) -> Iterator[Demand]:
+    texts = (
+        f"a trial that computes nothing costs at most {OVERHEAD_SECONDS:g} s",
+        f"that cost grows with the number of trials by a factor of at most {FLAT:g}",
+        f"so does the driver's memory from half the trials to all of them, at most {FLAT:g}",
+    )
+    if "overhead" not in found:
+        yield from map(_unknown, texts)
+        return
+    runs = found["overhead"]["runs"]
+    last = runs[-1]
+    yield Demand(text=texts[0], figure=f"{last['mean']:.3f}", met=last["mean"] <= OVERHEAD_SECONDS)
+    if len(runs) > 2:
+        before, after = (
+            (b["seconds"] - a["seconds"]) / (b["trials"] - a["trials"])
+            for a, b in pairwise(runs[-3:])
+        )
+        yield Demand(text=texts[1], figure=f"{after / before:.2f}", met=after / before <= FLAT)
+    else:
+        yield _unknown(texts[1])
+    _, half, whole = last["driver"]
+    growth = quotient(whole or 0, half or 0)
+    yield Demand(text=texts[2], figure=f"{growth:.2f}", met=growth <= FLAT)
+
+
+def _steps(found: dict[str, Any]) -> Iterator[Demand]:
+    rows = found["steps"]["rows"] if "steps" in found else {}
+    for name in AS_FAST_AS_PEFT:
+        text = f"a training step of {name} as fast as by PEFT in a plain loop"
+        seconds = rows.get(name, {}).get("seconds", {})
+        if "other_plain_loop" not in seconds:
+            yield _unknown(text)
+            continue
+        ratio = seconds["other_plain_loop"] / seconds["ours"]
+        yield Demand(text=text, figure=f"{ratio:.2f}", met=ratio >= 1)
+    for name in UTILISED:
+        text = f"{name}: model FLOPs utilisation of the matrix-product peak at least {UTILISATION}"
+        if name not in rows:
+            yield _unknown(text)
+            continue
+        row, peak = rows[name], found["steps"]["peak"]["best"]
+        real, padded = (
+            row[key] / row["seconds"]["ours"] / peak for key in ("real_flops", "padded_flops")
+        )
+        figure = f"{padded:.2f} of tokens computed, {real:.2f} of tokens of text"
+        yield Demand(text=text, figure=figure, met=padded >= UTILISATION)
+
+
+def _memory(found: dict[str, Any]) -> Iterator[Demand]:
+    for section in ("peers", "full"):
+        for kind in ("documented", "tuned"):
+            text = f"{NAMES[section]}: peak memory of a worker at most the {kind} peer's"
+            if section not in found:
+                yield _unknown(text)
+                continue
+            own = found[section]["ours"]["worker"]["rss"]
+            theirs = found[section]["peers"][kind]["worker"]["rss"]
+            yield Demand(text=text, figure=f"{own / theirs:.2f}", met=own <= theirs)
 
 
 def _precision(found: dict[str, Any]) -> Iterator[Demand]:
@@ -113,7 +193,10 @@ def _precision(found: dict[str, Any]) -> Iterator[Demand]:
 JUDGES: tuple[Callable[[dict[str, Any]], Iterator[Demand]], ...] = (
     _speed,
     _accuracy,
+    _overhead,
+    _steps,
     _scaling,
+    _memory,
     _halving,
     _precision,
 )

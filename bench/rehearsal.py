@@ -1,0 +1,128 @@
+"""What a trial will take, from a few of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bench.batches import Batch
+from bench.clock import Stopwatch
+from bench.measure import WARM_UPS, pass_seconds
+from bench.model import MultipleChoiceModel
+from bench.spec import TrialSpec
+from bench.strategy import Strategy
+from bench.train import Training
+from bench.workbench import EVALUATION_BATCH, SINGLE_REPEATS, Workbench
+
+STEPS = 4
+"""Training steps that are timed, after as many that are not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """Expected seconds.
+
+    Attributes:
+        step: of one training step; 0 where only the head learns.
+        trial: of a whole trial, from adapting the model to timing its inference.
+        once: of what the first trial of a worker does for all later ones of the arm.
+    """
+
+    step: float
+    trial: float
+    once: float
+
+
+def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
+    """Runs a few steps of a trial and works out the rest by the number of tokens.
+
+    Batches are taken evenly from an epoch and from the sorted validation questions. Nothing is
+    written.
+
+    Args:
+        spec: a trial.
+        workbench: where it would run.
+
+    Raises:
+        TrialRefused: the strategy cannot adapt this backbone.
+    """
+    clock = workbench.stopwatch()
+    with clock.span("load"):
+        model = workbench.adapted(spec)
+    learns_inside = any(p.requires_grad for p in model.backbone.parameters())
+    epoch = list(workbench.epoch(spec, 0, None))
+    validation = list(workbench.validation.shortest_first(EVALUATION_BATCH))
+    reading = _reading(model, workbench, validation, clock)
+    single = _single(model, workbench, clock)
+    forms = 2 if type(spec.strategy).deploy is not Strategy.deploy else 1
+    always = clock.seconds["load"] + reading + single * forms * (SINGLE_REPEATS + WARM_UPS)
+    if not learns_inside:
+        all_read = reading * (1 + _tokens(epoch) / _tokens(validation))
+        return Rehearsal(step=0.0, trial=always, once=all_read)
+    training = _training(spec, model, workbench, epoch, clock)
+    passes = spec.settings.epochs + (not spec.strategy.starts_unchanged)
+    return Rehearsal(
+        step=training / len(epoch),
+        trial=always + spec.settings.epochs * training + passes * reading,
+        once=0.0,
+    )
+
+
+def _training(
+    spec: TrialSpec,
+    model: MultipleChoiceModel,
+    workbench: Workbench,
+    epoch: Sequence[Batch],
+    clock: Stopwatch,
+) -> float:
+    """Seconds of an epoch."""
+    training = Training(
+        model,
+        spec.settings,
+        learning_rate=spec.learning_rate,
+        total_steps=2 * STEPS,
+        precision=workbench.precision,
+        seed=spec.seed,
+    )
+    timed = _spread(epoch, STEPS)
+    training.epoch(timed)
+    seconds = clock.time(lambda: training.epoch(timed))
+    return seconds / _tokens(timed) * _tokens(epoch)
+
+
+def _reading(
+    model: MultipleChoiceModel, workbench: Workbench, batches: Sequence[Batch], clock: Stopwatch
+) -> float:
+    """Seconds of a pass over the validation questions."""
+    timed = _spread(batches, STEPS)
+    return sum(_passes(model, workbench, timed, clock)) / _tokens(timed) * _tokens(batches)
+
+
+def _single(model: MultipleChoiceModel, workbench: Workbench, clock: Stopwatch) -> float:
+    """Seconds of one question by itself."""
+    seconds = _passes(model, workbench, workbench.singles[:STEPS], clock)
+    return sum(seconds) / len(seconds)
+
+
+def _passes(
+    model: MultipleChoiceModel, workbench: Workbench, batches: Sequence[Batch], clock: Stopwatch
+) -> list[float]:
+    return pass_seconds(
+        model,
+        batches,
+        device=workbench.device,
+        precision=workbench.precision,
+        stopwatch=clock,
+    )
+
+
+def _spread(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """Some batches, evenly from the first to the last."""
+    places = torch.linspace(0, len(batches) - 1, min(count, len(batches))).round().int().tolist()
+    return [batches[place] for place in places]
+
+
+def _tokens(batches: Sequence[Batch]) -> int:
+    return sum(batch.padded_tokens for batch in batches)
