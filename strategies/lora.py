@@ -46,9 +46,8 @@ class LowRankLinear(nn.Module):
         frozen: Tensor = self.frozen(inputs)
         narrow = F.linear(self.dropout(inputs), self.down)
         # One product adds the scaled change to what it multiplies, without a pass for each.
-        changed = torch.addmm(
-            frozen.flatten(0, -2), narrow.flatten(0, -2), self.up.t(), alpha=self.scaling
-        )
+        rows, narrow_rows = (each.reshape(-1, each.shape[-1]) for each in (frozen, narrow))
+        changed = torch.addmm(rows, narrow_rows, self.up.t(), alpha=self.scaling)
         return changed.view_as(frozen)
 
     @property

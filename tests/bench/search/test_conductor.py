@@ -9,14 +9,14 @@ import pytest
 from optuna.trial import TrialState
 
 from bench.ledger import Ledger
-from bench.record import Halving, Status, TrialRecord
+from bench.record import Halving, Status, TestScore, TrialRecord
 from bench.search.budget import Meter, make_budget
 from bench.search.conductor import Conductor
-from bench.search.events import BudgetOver, Ended, Event, Halted
+from bench.search.events import BudgetOver, Ended, Event, Halted, Scored
 from bench.search.exam import Exam
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
-from bench.search.worker import PROGRESS, SPEC, Scoring
+from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, Scoring
 from bench.spec import TrialSpec
 from bench.trial import Progress
 from tests.bench.search.test_budget import Clock
@@ -55,7 +55,7 @@ class Stage:
         )
         if best is None:
             return []
-        return [Scoring(spec=spec(FULL, best.number, {}), test=make_questions(4), data="test")]
+        return [Scoring(spec=self.specs[best.number], test=make_questions(4), data="test")]
 
     def begin(self, name: str) -> TrialSpec:
         given = self.conductor.suggest(name)
@@ -64,6 +64,14 @@ class Stage:
         found: TrialSpec = given[SPEC]
         self.specs[found.number] = found
         return found
+
+    def score(self, name: str) -> Scoring:
+        """Begins a scoring."""
+        given = self.conductor.suggest(name)
+        assert isinstance(given, dict)
+        self.conductor.began(name)
+        scoring: Scoring = given[SCORING]
+        return scoring
 
     def report(self, name: str, given: TrialSpec, *per_epoch: float) -> bool:
         """Plays an epoch as Tune does; returns whether the trial was stopped."""
@@ -148,9 +156,14 @@ def test_a_spent_budget_gives_out_nothing_and_stops_trials_after_their_epoch(sta
     better = stage.begin("b")
     assert not stage.report("b", better, 0.6)
     stage.clock.now += 60
-    assert stage.conductor.suggest("c") == "FINISHED"
+    assert stage.conductor.suggest("c") is None
     assert stage.report("b", better, 0.6, 0.6)
 
+    assert stage.asked == []
+    given = stage.conductor.suggest("c")
+    assert isinstance(given, dict)
+    assert given[SCORING].spec == stage.specs[0]
+    assert stage.conductor.suggest("d") == "FINISHED"
     assert stage.statuses() == [Status.COMPLETED]
     spent = stage.conductor.budget_spent
     assert spent is not None
@@ -188,7 +201,8 @@ def test_a_whole_search_was_not_ended_by_its_budget(tmp_path: Path) -> None:
     run(stage, "a", 0.5, 0.5, 0.5)
     stage.clock.now += 60
 
-    assert stage.conductor.suggest("b") == "FINISHED"
+    stage.score("b")
+    assert stage.conductor.suggest("c") == "FINISHED"
     assert stage.conductor.budget_spent is None
     assert not any(isinstance(event, BudgetOver) for event in stage.events)
 
@@ -218,3 +232,44 @@ def test_a_resumed_plan_keeps_pruned_records_only_where_trials_are_stopped() -> 
         assert following is None if kept else following is not None
         if following is not None:
             assert following.fingerprint == record.fingerprint
+
+
+SCORED = TestScore(accuracy=0.75, predictions=(0, 1, 2, 3), data="test")
+
+
+def test_the_test_is_sat_when_every_trial_has_ended_and_by_the_best_alone(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, trials=2, rule=None)
+    first, second = stage.begin("a"), stage.begin("b")
+    stage.report("a", first, 0.5, 0.5, 0.5)
+    assert stage.conductor.suggest("c") is None
+    stage.report("b", second, 0.6, 0.6, 0.6)
+
+    assert stage.score("c").spec == second
+    assert stage.asked == [0, 1]
+    assert stage.conductor.suggest("d") == "FINISHED"
+    stage.conductor.on_trial_complete("c", {SCORE: SCORED})
+    record = Ledger(tmp_path).records().readable[second.fingerprint]
+    assert record.test == SCORED
+    assert isinstance(stage.events[-1], Scored)
+
+
+def test_a_test_that_could_not_be_sat_is_told_with_the_trial(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, trials=1)
+    run(stage, "a", 0.5, 0.5, 0.5)
+    given = stage.score("b").spec
+    stage.conductor.died("b", 3, "node gone")
+
+    record = Ledger(tmp_path).records().readable[given.fingerprint]
+    assert record.status is Status.COMPLETED
+    assert record.test is None
+    assert record.reason == "could not be scored on test: its worker died 3 times"
+
+
+def test_an_interrupted_test_leaves_the_trial_as_it_was(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, trials=1)
+    run(stage, "a", 0.5, 0.5, 0.5)
+    given = stage.score("b").spec
+    before = Ledger(tmp_path).records().readable[given.fingerprint]
+    stage.conductor.on_trial_complete("b", None)
+
+    assert Ledger(tmp_path).records().readable[given.fingerprint] == before
