@@ -17,9 +17,6 @@ Inputs: TypeAlias = dict[str, torch.Tensor]
 KEPT_BYTES = 1 << 30
 """Of collated batches per split; what is larger is collated again for every trial."""
 
-SMALLEST_PART = 16
-"""Sequences; below, the calls of a pass cost more than the padding they save."""
-
 BYTES_PER_TOKEN = 24
 """Token, mask and type, each a 64-bit integer, as models index with them."""
 
@@ -29,9 +26,8 @@ class Batch:
     """Some questions, padded.
 
     Attributes:
-        parts: keyword arguments of a backbone, each ``(sequences, tokens)``; a part is padded to
-            its own longest sequence.
-        sequences: place in the split of each sequence, in the order of the parts.
+        inputs: keyword arguments of a backbone, each ``(sequences, tokens)``.
+        sequences: place in the split of each sequence.
         question: row of each sequence's question in the logits.
         choice: column of each sequence's choice in the logits.
         answers: ``(questions,)``.
@@ -41,7 +37,7 @@ class Batch:
             width)``; ``None`` where the backbone is to be run.
     """
 
-    parts: tuple[Inputs, ...]
+    inputs: Inputs
     sequences: torch.Tensor
     question: torch.Tensor
     choice: torch.Tensor
@@ -53,20 +49,18 @@ class Batch:
     @property
     def real_tokens(self) -> int:
         """Tokens of text."""
-        return sum(int(part["attention_mask"].sum()) for part in self.parts)
+        return int(self.inputs["attention_mask"].sum())
 
     @property
     def padded_tokens(self) -> int:
         """Tokens computed."""
-        return sum(part["attention_mask"].numel() for part in self.parts)
+        return self.inputs["attention_mask"].numel()
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         return replace(
             self,
-            parts=tuple(
-                {name: tensor.to(device) for name, tensor in part.items()} for part in self.parts
-            ),
+            inputs={name: tensor.to(device) for name, tensor in self.inputs.items()},
             sequences=self.sequences.to(device),
             question=self.question.to(device),
             choice=self.choice.to(device),
@@ -74,26 +68,19 @@ class Batch:
         )
 
 
-def collate(split: TokenSplit, rows: Integers, parts: int = 1) -> Batch:
+def collate(split: TokenSplit, rows: Integers) -> Batch:
     """Pads some questions of a split into a batch, on the right.
 
     Args:
         split: what the questions are taken from.
         rows: which.
-        parts: how many pieces the sequences are cut into, by length; more pieces, less padding.
-            Fewer where they would be smaller than ``SMALLEST_PART``.
     """
     counts = split.first[rows + 1] - split.first[rows]
     sequences = np.concatenate([np.arange(split.first[r], split.first[r + 1]) for r in rows])
     question = np.repeat(np.arange(len(rows)), counts)
     choice = np.concatenate([np.arange(count) for count in counts])
-    parts = max(1, min(parts, len(sequences) // SMALLEST_PART))
-    if parts > 1:
-        by_length = np.argsort(np.diff(split.starts)[sequences], kind="stable")
-        sequences, question, choice = sequences[by_length], question[by_length], choice[by_length]
-    pieces = np.array_split(sequences, parts)
     return Batch(
-        parts=tuple(_padded(split, piece) for piece in pieces),
+        inputs=_padded(split, sequences),
         sequences=torch.from_numpy(sequences.astype(np.int64)),
         question=torch.from_numpy(question),
         choice=torch.from_numpy(choice),
@@ -125,13 +112,11 @@ class BatchStore:
     Args:
         split: the questions.
         device: where batches are kept.
-        parts: see ``collate``.
     """
 
-    def __init__(self, split: TokenSplit, device: torch.device, parts: int) -> None:
+    def __init__(self, split: TokenSplit, device: torch.device) -> None:
         self.split = split
         self._device = device
-        self._parts = parts
         self._kept: OrderedDict[tuple[int, ...], list[Batch]] = OrderedDict()
 
     def epoch(self, batch_size: int, seed: int, epoch: int) -> Iterable[Batch]:
@@ -145,7 +130,7 @@ class BatchStore:
 
     def collate(self, rows: Integers) -> Batch:
         """One batch, on the device."""
-        return collate(self.split, rows, self._parts).to(self._device)
+        return collate(self.split, rows).to(self._device)
 
     def _get(
         self, key: tuple[int, ...], order: Callable[[], Sequence[Integers]]
@@ -154,7 +139,7 @@ class BatchStore:
             self._kept.move_to_end(key)
             return self._kept[key]
         batches = (self.collate(rows) for rows in order())
-        # Sequences of like length share a part, so little is padded beyond the tokens there are.
+        # Sequences of like length share a batch, so little is padded beyond the tokens there are.
         size = len(self.split.tokens) * BYTES_PER_TOKEN
         if size > KEPT_BYTES:
             return batches

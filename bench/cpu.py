@@ -1,10 +1,12 @@
-"""Dropout and attention for CPUs, where torch's own spend longer than the matrix products.
+"""Dropout, attention and frozen layers for CPUs, where torch's own take longer than they need.
 
 torch draws a dropout mask by one Bernoulli trial per number from a scalar generator, and falls
 back to unfused attention as soon as attention drops anything; its fused attention is made for
 sequences longer than a question and its choices. Here a mask is cut from random 16-bit words, and
-attention is four batched matrix products around a softmax in float32. Results differ from torch's
-by rounding, and by which numbers are dropped.
+attention is four batched matrix products around a softmax in float32. A bfloat16 product brings
+its weights into the order the processor wants each time it is called; those of a layer that does
+not learn are brought into it once. Results differ from torch's by rounding, and by which numbers
+are dropped.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,9 @@ from torch.overrides import TorchFunctionMode
 
 WORD = 1 << 15
 """Probabilities are rounded to multiples of 1/32768."""
+
+CAN_PACK = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Whether this build of torch has the operators for packed weights."""
 
 
 class CpuKernels(TorchFunctionMode):
@@ -35,6 +41,7 @@ class CpuKernels(TorchFunctionMode):
         super().__init__()
         self._random = None if seed is None else np.random.Generator(np.random.SFC64(seed))
         self._masks: tuple[Tensor, Tensor] | None = None
+        self._packed: dict[int, _Packed] = {}
 
     def __torch_function__(
         self,
@@ -49,6 +56,8 @@ class CpuKernels(TorchFunctionMode):
             return self._attention(*args, **kwargs)
         if func is F.dropout:
             return self._dropout(*args, **kwargs)
+        if func is F.linear:
+            return self._linear(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _dropout(
@@ -62,6 +71,24 @@ class CpuKernels(TorchFunctionMode):
             return input
         noise = self._noise(input.shape, p, input.dtype)
         return input.mul_(noise) if inplace else input * noise
+
+    def _linear(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        weight: Tensor,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        narrow = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        learns = weight.requires_grad and torch.is_grad_enabled()
+        if narrow is not torch.bfloat16 or learns or input.ndim < 2 or not CAN_PACK:
+            return F.linear(input, weight, bias)
+        packed = self._packed.get(id(weight))
+        if packed is None or not packed.holds(weight):
+            packed = self._packed[id(weight)] = _Packed(weight)
+        apply: Callable[..., Tensor] = _FrozenLinear.apply
+        if bias is not None and bias.requires_grad and torch.is_grad_enabled():
+            return apply(input.to(narrow), packed, None) + bias.to(narrow)
+        return apply(input.to(narrow), packed, None if bias is None else bias.to(narrow))
 
     def _attention(  # noqa: PLR0913 - torch's signature
         self,
@@ -126,6 +153,54 @@ def kernels(
         seed: of dropout; on a GPU torch's own generator draws, which follows its own seed.
     """
     return CpuKernels(seed) if device.type == "cpu" else contextlib.nullcontext()
+
+
+class _Packed:
+    """A weight in the order in which the processor multiplies, for both passes.
+
+    The operators are those which torch's own compiler calls for frozen weights.
+
+    Args:
+        weight: ``(out, in)``; kept, so that no other takes its address.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+        self._version = weight._version
+        self.forward = _pack(weight)
+
+    @cached_property
+    def backward(self) -> Tensor:
+        """Its transpose."""
+        return _pack(self._weight.t())
+
+    def holds(self, weight: Tensor) -> bool:
+        """Whether it is that weight, unchanged since."""
+        return self._weight is weight and self._version == weight._version
+
+
+def _pack(weight: Tensor) -> Tensor:
+    narrow = weight.detach().to(torch.bfloat16).contiguous()
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(narrow)
+    return packed
+
+
+class _FrozenLinear(torch.autograd.Function):
+    """A linear layer whose weight and bias get no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: _Packed, bias: Tensor | None) -> Tensor:
+        ctx.weight = weight
+        return _product(rows, weight.forward, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _product(gradients[0], ctx.weight.backward), None, None
+
+
+def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return product
 
 
 class _Attention(torch.autograd.Function):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,7 +32,7 @@ class MultipleChoiceModel(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of shape ``(questions, widest)`` in float32; ``-inf`` where there is no choice."""
-        vectors = self.read(batch.parts) if batch.vectors is None else batch.vectors
+        vectors = self.read(batch.inputs) if batch.vectors is None else batch.vectors
         # Eight bits of a bf16 logit do not order four choices: the head computes in float32.
         with torch.autocast(vectors.device.type, enabled=False):
             scores = self.head(self.dropout(vectors)).squeeze(-1)
@@ -41,16 +40,10 @@ class MultipleChoiceModel(nn.Module):
         empty = torch.full(shape, -torch.inf, device=scores.device)
         return empty.index_put((batch.question, batch.choice), scores)
 
-    def read(self, parts: Sequence[Inputs]) -> torch.Tensor:
+    def read(self, inputs: Inputs) -> torch.Tensor:
         """The pooled vector of each sequence, ``(sequences, width)`` in float32."""
-        return torch.cat(
-            [
-                pooled(
-                    self.backbone(**part).last_hidden_state, part["attention_mask"], self.pooling
-                )
-                for part in parts
-            ]
-        ).float()
+        hidden = self.backbone(**inputs).last_hidden_state
+        return pooled(hidden, inputs["attention_mask"], self.pooling).float()
 
 
 def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

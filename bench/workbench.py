@@ -32,10 +32,6 @@ EVALUATION_BATCH = 16
 SINGLE_REPEATS, BATCHED_REPEATS = 20, 10
 """Timed passes at one question, and fewest of them at the evaluation batch."""
 
-CPU_PARTS = 2
-"""Pieces of a batch on a CPU, each padded by itself. On a GPU, which computes a whole batch in the
-time of a piece, batches stay whole."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
@@ -84,8 +80,8 @@ class Workbench:
         self._before: dict[tuple[Strategy | None, int], float] = {}
 
     def store(self, split: TokenSplit) -> BatchStore:
-        """Batches of a split as this device likes them."""
-        return BatchStore(split, self.device, CPU_PARTS if self.device.type == "cpu" else 1)
+        """Batches of a split."""
+        return BatchStore(split, self.device)
 
     def stopwatch(self) -> Stopwatch:
         """A clock that waits for the device."""
@@ -217,7 +213,7 @@ class Workbench:
         model.eval()
         with autocast(self.device, self.precision), kernels(self.device):
             for batch in store.shortest_first(EVALUATION_BATCH):
-                vectors[batch.sequences] = model.read(batch.parts)
+                vectors[batch.sequences] = model.read(batch.inputs)
         return vectors
 
 

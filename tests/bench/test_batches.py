@@ -1,4 +1,4 @@
-"""Batches: every sequence in its place, as little padding as pieces allow, collated once."""
+"""Batches: every sequence in its place, padded on the right, collated once."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,6 @@ MIXED = [
     for number, (choices, words) in enumerate([(4, 4), (2, 9), (8, 1), (3, 4)])
 ]
 
-each_number_of_parts = pytest.mark.parametrize("parts", [1, 2, 3, 50])
-
-
-@pytest.fixture(autouse=True)
-def parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "SMALLEST_PART", 1)
-
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
@@ -46,20 +39,17 @@ def readings(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> dict[tuple[int
     """Text of the unmasked tokens per (question, choice) of a batch."""
     texts = [
         tokenizer.decode(ids[mask.bool()], skip_special_tokens=True)
-        for part in batch.parts
-        for ids, mask in zip(part["input_ids"], part["attention_mask"], strict=True)
+        for ids, mask in zip(batch.inputs["input_ids"], batch.inputs["attention_mask"], strict=True)
     ]
     places = zip(batch.question.tolist(), batch.choice.tolist(), strict=True)
     return dict(zip(places, texts, strict=True))
 
 
-@each_number_of_parts
 def test_every_sequence_of_a_batch_stands_at_its_question_and_choice(
-    mixed: TokenSplit, tokenizer: PreTrainedTokenizerBase, parts: int
+    mixed: TokenSplit, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     rows = np.array([3, 0, 2], dtype=np.int32)
-    batch = collate(mixed, rows, parts)
-    assert len(batch.parts) == min(parts, 3 + 4 + 8)
+    batch = collate(mixed, rows)
     assert batch.rows.tolist() == [3, 0, 2]
     assert batch.answers.tolist() == [MIXED[row].answer for row in rows]
     assert batch.widest == 8
@@ -73,49 +63,36 @@ def test_every_sequence_of_a_batch_stands_at_its_question_and_choice(
 
 
 def test_padding_is_on_the_right_and_masked(mixed: TokenSplit) -> None:
-    [part] = collate(mixed, np.array([1, 2], dtype=np.int32)).parts
+    inputs = collate(mixed, np.array([1, 2], dtype=np.int32)).inputs
     lengths = np.diff(mixed.starts)[np.r_[4:6, 6:14]]
     assert lengths.min() < lengths.max()
     width = int(lengths.max())
     expected = [[1] * length + [0] * (width - length) for length in lengths]
-    assert part["attention_mask"].tolist() == expected
-    padding = part["attention_mask"] == 0
-    assert not part["input_ids"][padding].any()
-    assert not part["token_type_ids"][padding].any()
+    assert inputs["attention_mask"].tolist() == expected
+    padding = inputs["attention_mask"] == 0
+    assert not inputs["input_ids"][padding].any()
+    assert not inputs["token_type_ids"][padding].any()
 
 
-@each_number_of_parts
-def test_the_inputs_of_a_part_have_one_shape_and_the_type_of_indices(
-    mixed: TokenSplit, parts: int
-) -> None:
-    batch = collate(mixed, np.array([0, 1, 2, 3], dtype=np.int32), parts)
-    for part in batch.parts:
-        assert set(part) == {"input_ids", "attention_mask", "token_type_ids"}
-        assert len({tensor.shape for tensor in part.values()}) == 1
-        assert {tensor.dtype for tensor in part.values()} == {torch.int64}
+def test_the_inputs_have_one_shape_and_the_type_of_indices(mixed: TokenSplit) -> None:
+    batch = collate(mixed, np.array([0, 1, 2, 3], dtype=np.int32))
+    assert set(batch.inputs) == {"input_ids", "attention_mask", "token_type_ids"}
+    assert len({tensor.shape for tensor in batch.inputs.values()}) == 1
+    assert {tensor.dtype for tensor in batch.inputs.values()} == {torch.int64}
     assert len(batch.question) == len(batch.choice) == mixed.sequences
 
 
-def test_each_part_is_as_wide_as_its_longest_sequence() -> None:
+def test_a_batch_is_as_wide_as_its_longest_sequence() -> None:
     split = make_questions(40)
     lengths = np.diff(split.starts)
-    rows = np.arange(40, dtype=np.int32)
-    padded = {parts: collate(split, rows, parts).padded_tokens for parts in (1, 2, 4, len(lengths))}
-    assert padded[1] == len(lengths) * lengths.max()
-    assert padded[1] > padded[2] > padded[4] > padded[len(lengths)] == lengths.sum()
-    assert collate(split, rows, 4).real_tokens == lengths.sum()
-
-
-def test_few_sequences_are_not_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "SMALLEST_PART", 16)
-    split = make_questions(12)
-    sizes = [len(collate(split, np.arange(n, dtype=np.int32), 2).parts) for n in (1, 7, 8, 12)]
-    assert sizes == [1, 1, 2, 2]
+    batch = collate(split, np.arange(40, dtype=np.int32))
+    assert batch.padded_tokens == len(lengths) * lengths.max()
+    assert batch.real_tokens == lengths.sum()
 
 
 def test_an_epoch_is_collated_once_in_the_order_of_its_seed() -> None:
     split = make_questions(30)
-    store = BatchStore(split, CPU, 2)
+    store = BatchStore(split, CPU)
     first = list(store.epoch(4, 7, 1))
     order = training_order(split, 4, seed=7, epoch=1)
     assert [batch.rows.tolist() for batch in first] == [rows.tolist() for rows in order]
@@ -130,7 +107,7 @@ def test_what_is_too_large_to_keep_is_collated_again(monkeypatch: pytest.MonkeyP
     split = make_questions(30)
     size = len(split.tokens) * batches.BYTES_PER_TOKEN
     monkeypatch.setattr(batches, "KEPT_BYTES", size - 1)
-    store = BatchStore(split, CPU, 2)
+    store = BatchStore(split, CPU)
     first, second = list(store.epoch(4, 7, 1)), list(store.epoch(4, 7, 1))
     assert [b.rows.tolist() for b in first] == [b.rows.tolist() for b in second]
     assert first[0] is not second[0]
@@ -140,7 +117,7 @@ def test_the_epoch_asked_for_longest_ago_makes_room(monkeypatch: pytest.MonkeyPa
     split = make_questions(30)
     size = len(split.tokens) * batches.BYTES_PER_TOKEN
     monkeypatch.setattr(batches, "KEPT_BYTES", 2 * size)
-    store = BatchStore(split, CPU, 2)
+    store = BatchStore(split, CPU)
     first, second = list(store.epoch(4, 7, 0)), list(store.epoch(4, 7, 1))
     assert next(iter(store.epoch(4, 7, 0))) is first[0]
     list(store.epoch(4, 7, 2))

@@ -1,5 +1,6 @@
 """The kernels for CPUs: what torch's compute, and dropout that drops as often as it says."""
 
+import contextlib
 import math
 
 import pytest
@@ -158,3 +159,50 @@ def test_dropout_in_place_changes_its_input() -> None:
 def test_only_a_cpu_gets_these_kernels() -> None:
     assert isinstance(kernels(torch.device("cpu")), CpuKernels)
     assert not isinstance(kernels(torch.device("cuda")), CpuKernels)
+
+
+def layer(**learns: bool) -> torch.nn.Linear:
+    torch.manual_seed(0)
+    made = torch.nn.Linear(48, 32)
+    made.weight.requires_grad_(learns.get("weight", False))
+    made.bias.requires_grad_(learns.get("bias", False))
+    return made
+
+
+def products(made: torch.nn.Linear, mode: CpuKernels | None) -> list[Tensor]:
+    """What a layer gives under autocast, and the gradients of all that learns."""
+    rows = torch.randn(5, 7, 48, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    made.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16), mode or contextlib.nullcontext():
+        out = made(rows)
+    out.float().square().sum().backward()
+    learnt = [made.bias.grad] if made.bias.requires_grad else []
+    return [out.detach(), rows.grad, *learnt]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_frozen_layer_and_its_gradients_are_those_of_torch(bias: bool) -> None:
+    made = layer(bias=bias)
+    for expected, got in zip(products(made, None), products(made, CpuKernels()), strict=True):
+        assert got.dtype == expected.dtype
+        torch.testing.assert_close(
+            got, expected, rtol=2e-2, atol=2e-2 * float(expected.abs().max())
+        )
+
+
+def test_a_layer_that_was_changed_is_seen_as_it_is_now() -> None:
+    made, mode = layer(), CpuKernels()
+    first = products(made, mode)
+    with torch.no_grad():
+        made.weight.mul_(2)
+    again = products(made, mode)
+    assert not torch.equal(first[0], again[0])
+    assert torch.equal(again[0], products(made, CpuKernels())[0])
+
+
+def test_a_layer_that_learns_is_left_to_torch() -> None:
+    made = layer(weight=True, bias=True)
+    products(made, CpuKernels())
+    own = made.weight.grad.clone()
+    products(made, None)
+    assert torch.equal(made.weight.grad, own)

@@ -50,7 +50,7 @@ class FirstWord(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         self.sizes.append(len(batch.answers))
         self.modes.add((self.training, torch.is_inference_mode_enabled()))
-        return batch.parts[0]["input_ids"][:, 0].float().view(-1, CHOICES)
+        return batch.inputs["input_ids"][:, 0].float().view(-1, CHOICES)
 
 
 def test_predictions_come_in_the_order_of_the_split_though_batches_are_sorted() -> None:

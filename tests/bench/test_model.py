@@ -62,8 +62,8 @@ def test_each_choice_is_scored_as_if_it_stood_alone() -> None:
     assert logits.shape == (2, 3)
     places = [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
     for row, place in enumerate(places):
-        size = int(batch.parts[0]["attention_mask"][row].sum())
-        alone = {name: tensor[row : row + 1, :size] for name, tensor in batch.parts[0].items()}
+        size = int(batch.inputs["attention_mask"][row].sum())
+        alone = {name: tensor[row : row + 1, :size] for name, tensor in batch.inputs.items()}
         state = model.backbone(**alone).last_hidden_state.mean(dim=1)
         torch.testing.assert_close(logits[place], model.head(state)[0, 0])
 

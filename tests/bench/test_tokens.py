@@ -85,7 +85,7 @@ def test_cutting_keeps_the_whole_choice_when_the_question_is_the_longer_part(
     long = Question(identifier="q", text="bees " * 200, choices=("red wax", "blue"), answer=0)
     split = tokenise([long], tokenizer, 16)
     assert split.truncated == 2
-    ids = collate(split, np.array([0], dtype=np.int32)).parts[0]["input_ids"][0]
+    ids = collate(split, np.array([0], dtype=np.int32)).inputs["input_ids"][0]
     assert tokenizer.decode(ids, skip_special_tokens=True).endswith("bees red wax")
 
 

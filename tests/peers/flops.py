@@ -38,11 +38,12 @@ class Flops:
 
     def real(self, batches: list[Batch]) -> float:
         """Of the sequences as they are."""
-        return sum(self._of(tokens) for tokens, _ in _parts(batches))
+        return sum(self._of(tokens) for tokens, _ in map(ours_inside.lengths, batches))
 
     def padded(self, batches: list[Batch]) -> float:
         """Of the sequences with their padding."""
-        return sum(self._of([longest] * len(tokens)) for tokens, longest in _parts(batches))
+        padded = ([longest] * len(tokens) for tokens, longest in map(ours_inside.lengths, batches))
+        return sum(map(self._of, padded))
 
     def _of(self, lengths: list[int]) -> float:
         return float(self._quadratic(np.asarray(lengths, dtype=float)).sum())
@@ -57,10 +58,6 @@ class Flops:
             if states.requires_grad:
                 states[:, 0].sum().backward()
         return int(counter.get_total_flops())
-
-
-def _parts(batches: list[Batch]) -> list[tuple[list[int], int]]:
-    return [part for batch in batches for part in ours_inside.lengths(batch)]
 
 
 def gemm_peak(tokens: list[int], config: PretrainedConfig, precision: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutput
 
+from bench.batches import Batch
 from bench.strategy import Strategy
 from strategies.adapter import Adapter
 from strategies.bitfit import BitFit
@@ -31,7 +32,6 @@ from strategies.prompt import Prompt
 from tests.peers import ours_inside
 from tests.peers.flops import Flops, gemm_peak
 from tests.peers.measure import run
-from tests.peers.ours_inside import Batches
 from tests.peers.settings import BATCH_SIZE, MAX_LENGTH, Bench, fresh
 
 TASK = TaskType.FEATURE_EXTRACTION
@@ -95,7 +95,7 @@ def other(name: str) -> nn.Module:
     return Wrapped(model, LENGTH if name == "prompt" else 0, types=name == "lora")
 
 
-def plain_loop(model: nn.Module, batches: Batches, precision: str) -> Callable[[], None]:
+def plain_loop(model: nn.Module, batches: list[Batch], precision: str) -> Callable[[], None]:
     """A training loop as tutorials write it."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.01)
@@ -103,7 +103,7 @@ def plain_loop(model: nn.Module, batches: Batches, precision: str) -> Callable[[
 
     def epoch() -> None:
         model.train()
-        for batch in batches.whole:
+        for batch in batches:
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 loss = F.cross_entropy(model(batch), batch.answers)
             loss.backward()
@@ -115,7 +115,7 @@ def plain_loop(model: nn.Module, batches: Batches, precision: str) -> Callable[[
     return epoch
 
 
-def loops(strategy: Strategy, batches: Batches, precision: str) -> dict[str, Callable[[], Any]]:
+def loops(strategy: Strategy, batches: list[Batch], precision: str) -> dict[str, Callable[[], Any]]:
     """What is timed against each other, by name."""
     torch.manual_seed(0)
     found: dict[str, Callable[[], Any]] = {}
@@ -146,9 +146,8 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     precision = ours_inside.precision()
     batches = ours_inside.load_batches(Path(task["dataset"]), BATCH_SIZE, MAX_LENGTH)
-    peak = gemm_peak(
-        [batches.padded_tokens // len(batches.ours)], ours_inside.source().config(), precision
-    )
+    padded = sum(batch.padded_tokens for batch in batches)
+    peak = gemm_peak([padded // len(batches)], ours_inside.source().config(), precision)
     rows = {}
     for strategy in STRATEGIES:
         seconds, failure = _timed_or_told(strategy, batches, precision, task["rounds"])
@@ -156,23 +155,23 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         rows[strategy.name] = {
             "seconds": seconds,
             "other_failed": failure,
-            "real_flops": flops.real(batches.ours),
-            "padded_flops": flops.padded(batches.ours),
+            "real_flops": flops.real(batches),
+            "padded_flops": flops.padded(batches),
         }
     return {
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "batches": len(batches.ours),
+        "batches": len(batches),
         "rounds": task["rounds"],
-        "real_tokens": batches.real_tokens,
-        "padded_tokens": batches.padded_tokens,
+        "real_tokens": sum(batch.real_tokens for batch in batches),
+        "padded_tokens": padded,
         "peak": peak,
         "rows": rows,
     }
 
 
 def _timed_or_told(
-    strategy: Strategy, batches: Batches, precision: str, rounds: int
+    strategy: Strategy, batches: list[Batch], precision: str, rounds: int
 ) -> tuple[dict[str, float], str | None]:
     """Seconds of all loops; of ours alone, with the reason, where PEFT cannot run the method."""
     candidates = loops(strategy, batches, precision)
