@@ -98,22 +98,6 @@ def test_a_folder_with_other_things_in_it_is_not_taken_for_a_run(command, tmp_pa
     assert "holds thesis.tex but no study" in error
 
 
-def test_a_dry_run_shows_the_plan_and_writes_nothing(command, tmp_path: Path) -> None:
-    code, output, _ = command("sweep", "quick", "--dry-run", "--set", "lora.rank=8")
-
-    assert code == 0
-    assert "rank: 8" in output
-    assert "prefix" in output
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_dry_run_tells_where_trials_may_be_stopped(command) -> None:
-    code, output, _ = command("sweep", "thorough", "--dry-run", "--strategies", "linear")
-
-    assert code == 0
-    assert "halving: after epoch 1 and 3 one trial in 3 goes on" in output
-
-
 def test_strategies_are_listed_with_what_they_train(command) -> None:
     code, output, _ = command("strategies")
 

@@ -1,0 +1,41 @@
+"""What a trial is expected to take, held against what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.rehearsal import rehearse
+from bench.workbench import Workbench
+from strategies.full import Full
+from strategies.linear import Linear
+from strategies.lora import LoRA
+from tests.trials import make_spec, make_workbench, run
+
+
+@pytest.mark.parametrize("strategy", [Full(), LoRA(rank=2)])
+def test_more_epochs_take_longer_by_their_steps(strategy: object) -> None:
+    workbench = make_workbench()
+    short = rehearse(make_spec(strategy, epochs=1), workbench)
+    long = rehearse(make_spec(strategy, epochs=200), workbench)
+    steps = -(-24 // make_spec(strategy).settings.batch_size)
+    assert short.step > 0
+    assert long.trial - short.trial > 100 * steps * short.step / 2
+    assert short.once == long.once == 0.0
+
+
+def test_a_head_alone_reads_once_and_is_trained_for_nothing() -> None:
+    found = rehearse(make_spec(Linear(), epochs=50), make_workbench())
+    assert found.step == 0.0
+    assert found.once > 0
+
+
+def test_a_rehearsal_changes_nothing_a_trial_could_see(tmp_path: Path) -> None:
+    fresh: Workbench = make_workbench()
+    used: Workbench = make_workbench()
+    rehearse(make_spec(LoRA(rank=2)), used)
+    expected = run(make_spec(LoRA(rank=2)), fresh, tmp_path / "a")
+    got = run(make_spec(LoRA(rank=2)), used, tmp_path / "b")
+    assert got.record.accuracy == expected.record.accuracy
+    assert got.checkpoint.read_bytes() == expected.checkpoint.read_bytes()
