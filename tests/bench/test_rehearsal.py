@@ -35,7 +35,7 @@ def test_a_rehearsal_changes_nothing_a_trial_could_see(tmp_path: Path) -> None:
     fresh: Workbench = make_workbench()
     used: Workbench = make_workbench()
     rehearse(make_spec(LoRA(rank=2)), used)
-    expected = run(make_spec(LoRA(rank=2)), fresh, tmp_path / "a")
-    got = run(make_spec(LoRA(rank=2)), used, tmp_path / "b")
+    expected = run(make_spec(LoRA(rank=2)), fresh, tmp_path)
+    got = run(make_spec(LoRA(rank=2)), used, tmp_path)
     assert got.record.accuracy == expected.record.accuracy
     assert got.checkpoint.read_bytes() == expected.checkpoint.read_bytes()

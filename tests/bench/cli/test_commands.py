@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -23,7 +25,8 @@ def run(
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+    with mock.patch.dict(os.environ):  # a command sets variables for its own process
+        yield lambda *arguments: run(monkeypatch, capsys, *arguments)
 
 
 @pytest.mark.parametrize(
