@@ -1,4 +1,4 @@
-"""Sections 1, 2 and 6: the same trials by two peers and by us, whole process, with memory."""
+"""Sections 1, 2 and 6: the same trials by peers and by us, whole process, with memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.peers.ours import Sweep, cost, sweep
 from tests.peers.settings import BATCH_SIZE, MAX_LENGTH, SEED, Bench, fresh
 
 KINDS = ("documented", "tuned")
+"""Peers that every comparison has; see ``peers.py``."""
+UTMOST = "utmost"
 SETTINGS = {"batch_size": BATCH_SIZE, "max_length": MAX_LENGTH, "seed": SEED}
 KNOBS = {"lora": ("learning_rate", "rank", "targets"), "full": ("learning_rate",)}
 FIXED = ("alpha_ratio", "dropout")
@@ -26,7 +29,7 @@ its own from the C library: a worker that is used again keeps more than a GiB pe
 
 def compare_lora(bench: Bench) -> dict[str, Any]:
     """Section 1."""
-    return compare(bench, "lora", bench.scale.lora_trials)
+    return compare(bench, "lora", bench.scale.lora_trials, kinds=(*KINDS, UTMOST))
 
 
 def compare_full(bench: Bench) -> dict[str, Any]:
@@ -35,7 +38,13 @@ def compare_full(bench: Bench) -> dict[str, Any]:
 
 
 def compare(
-    bench: Bench, method: str, trials: int, *, model: str = BUNDLED, gpus: float = 0.0
+    bench: Bench,
+    method: str,
+    trials: int,
+    *,
+    kinds: Sequence[str] = KINDS,
+    model: str = BUNDLED,
+    gpus: float = 0.0,
 ) -> dict[str, Any]:
     """Runs ours, then every peer with our configurations.
 
@@ -43,6 +52,7 @@ def compare(
         bench: sizes and questions.
         method: ``lora`` or ``full``.
         trials: of each system.
+        kinds: of peers.
         model: ``bundled`` or a folder.
         gpus: per trial.
     """
@@ -70,7 +80,7 @@ def compare(
         **SETTINGS,
         **{knob: own.records[0]["knobs"].get(knob) for knob in FIXED},
     }
-    found["peers"] = {kind: _peer({**task, "kind": kind}, mine, scale.validation) for kind in KINDS}
+    found["peers"] = {kind: _peer({**task, "kind": kind}, mine, scale.validation) for kind in kinds}
     return found
 
 
@@ -99,7 +109,7 @@ def _peer(task: dict[str, Any], mine: dict[str, float], questions: int) -> dict[
     path = folder / "task.json"
     path.write_text(json.dumps({**task, "storage": str(folder / "ray")}), encoding="utf-8")
     command = [sys.executable, "-m", "tests.peers.peers", str(path)]
-    extra = ALLOCATOR if task["kind"] == "tuned" else {}
+    extra = ALLOCATOR if task["kind"] == UTMOST else {}
     finished = run(command, folder / "output.txt", extra=extra)
     found = json.loads(path.with_suffix(".result.json").read_bytes())
     theirs = {

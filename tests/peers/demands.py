@@ -124,25 +124,27 @@ def _overhead(found: dict[str, Any]) -> Iterator[Demand]:
     texts = (
         f"a trial that computes nothing costs at most {OVERHEAD_SECONDS:g} s",
         f"that cost grows with the number of trials by a factor of at most {FLAT:g}",
+        f"the same where no sampler looks back, at most {FLAT:g}",
         f"so does the driver's memory from half the trials to all of them, at most {FLAT:g}",
     )
     if "overhead" not in found:
         yield from map(_unknown, texts)
         return
-    runs = found["overhead"]["runs"]
+    runs = found["overhead"]["tpe"]
     last = runs[-1]
     yield Demand(text=texts[0], figure=f"{last['mean']:.3f}", met=last["mean"] <= OVERHEAD_SECONDS)
-    if len(runs) > 2:
+    for text, measured in zip(texts[1:3], (runs, found["overhead"]["random"]), strict=True):
+        if len(measured) < 3:
+            yield _unknown(text)
+            continue
         before, after = (
             (b["seconds"] - a["seconds"]) / (b["trials"] - a["trials"])
-            for a, b in pairwise(runs[-3:])
+            for a, b in pairwise(measured[-3:])
         )
-        yield Demand(text=texts[1], figure=f"{after / before:.2f}", met=after / before <= FLAT)
-    else:
-        yield _unknown(texts[1])
+        yield Demand(text=text, figure=f"{after / before:.2f}", met=after / before <= FLAT)
     _, half, whole = last["driver"]
     growth = quotient(whole or 0, half or 0)
-    yield Demand(text=texts[2], figure=f"{growth:.2f}", met=growth <= FLAT)
+    yield Demand(text=texts[3], figure=f"{growth:.2f}", met=growth <= FLAT)
 
 
 def _steps(found: dict[str, Any]) -> Iterator[Demand]:

@@ -20,23 +20,28 @@ noop = {MODULE}:Noop
 noop = {MODULE}:SPACE
 """
 MOMENTS = (0.1, 0.5, 1.0)
+SAMPLERS = ("tpe", "random")
 
 
 def overhead(bench: Bench) -> dict[str, Any]:
-    """Wall time per trial and the driver's memory at every number of trials.
+    """Wall time per trial and the driver's memory by sampler, at every number of trials.
 
     The plug-in is found as an installed one is, by its metadata, which lies on ``PYTHONPATH``.
     """
     folder = fresh("noop")
     path = os.pathsep.join(filter(None, [str(_install(folder)), os.environ.get("PYTHONPATH")]))
     dataset = _questions(folder / "questions")
+    return {sampler: _runs(bench, dataset, sampler, path) for sampler in SAMPLERS}
+
+
+def _runs(bench: Bench, dataset: Path, sampler: str, path: str) -> list[dict[str, Any]]:
     runs = []
     for trials in bench.scale.overhead:
         done = sweep(
-            f"noop-{trials}",
+            f"noop-{sampler}-{trials}",
             dataset,
             *("--strategies", "noop", "--trials", str(trials), "--epochs", "1"),
-            *("--sampler", "tpe"),
+            *("--sampler", sampler),
             extra={"PYTHONPATH": path},
         )
         runs.append(_figures(done, trials))
@@ -44,7 +49,7 @@ def overhead(bench: Bench) -> dict[str, Any]:
     for later in runs[1:]:
         gained = later["seconds"] - first["seconds"]
         later["per_trial"] = gained / (later["trials"] - first["trials"])
-    return {"runs": runs}
+    return runs
 
 
 def _install(folder: Path) -> Path:

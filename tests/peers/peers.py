@@ -1,8 +1,9 @@
 """The peers: PEFT, Trainer and a Ray Tune function trainable, written as their documentation does.
 
 Run as a program with a JSON file that says what to train; writes what came of it beside that file.
-``documented`` keeps to the multiple-choice guide of transformers; ``tuned`` takes every option of
-Trainer and Tune that saves time here: bf16, questions of like length together, larger evaluation
+``documented`` keeps to the multiple-choice guide of transformers, whose collator pads every batch
+to its longest sequence; ``tuned`` computes in bf16 as well; ``utmost`` takes every option of
+Trainer and Tune that saves time here: questions of like length together, larger evaluation
 batches, no checkpoints, no result files, workers that stay alive.
 """
 
@@ -126,8 +127,8 @@ def arguments(config: dict[str, Any], task: Task, folder: str) -> TrainingArgume
         "disable_tqdm": True,
         "use_cpu": not torch.cuda.is_available(),
     }
-    tuned: dict[str, Any] = {
-        "bf16": True,
+    tuned = {"bf16": True}
+    utmost: dict[str, Any] = {
         "save_strategy": "no",
         "load_best_model_at_end": False,
         "logging_strategy": "no",
@@ -137,7 +138,8 @@ def arguments(config: dict[str, Any], task: Task, folder: str) -> TrainingArgume
         "length_column_name": "length",
         "remove_unused_columns": False,  # or Trainer drops the lengths before it sorts by them
     }
-    return TrainingArguments(**(documented | tuned if task["kind"] == "tuned" else documented))
+    kinds = {"documented": {}, "tuned": tuned, "utmost": tuned | utmost}
+    return TrainingArguments(**documented | kinds[task["kind"]])
 
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:
@@ -209,7 +211,7 @@ def search(task: Task) -> list[dict[str, Any]]:
                 seed=task["seed"],
             ),
             num_samples=len(points),
-            reuse_actors=task["kind"] == "tuned",
+            reuse_actors=task["kind"] == "utmost",
         ),
         run_config=tune.RunConfig(storage_path=task["storage"], name=task["kind"]),
     )
@@ -228,7 +230,7 @@ def _found(result: tune.Result) -> dict[str, Any]:
 def main() -> None:
     path = Path(sys.argv[1])
     task = json.loads(path.read_bytes())
-    if task["kind"] == "tuned":
+    if task["kind"] == "utmost":
         os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     found = search(task)
     path.with_suffix(".result.json").write_text(json.dumps(found), encoding="utf-8")

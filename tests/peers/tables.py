@@ -26,9 +26,10 @@ GIB = 2**30
 SYSTEMS = (
     "Wall time of the process from start to end; paretune's holds scores before training,"
     " latencies, checkpoints, test scores and the report as well. Peers: PEFT and Trainer in a Ray"
-    " Tune function trainable with OptunaSearch; documented as the guides have it, tuned with"
-    " bf16, batches by length, larger evaluation batches, no checkpoints, no result files, workers"
-    " that are used again, and one memory arena, without which such workers grow with every trial."
+    " Tune function trainable with OptunaSearch; documented as the guides have it, every"
+    " batch padded to its longest sequence; tuned in bf16 as well; utmost with batches by length,"
+    " larger evaluation batches, no checkpoints, no result files, workers that are used again, and"
+    " one memory arena, without which such workers grow with every trial, too."
     " All score the first hidden state by a linear map."
 )
 
@@ -97,23 +98,26 @@ def memory(stored: Stored) -> list[str]:
 
 
 def _overhead(found: dict[str, Any]) -> list[str]:
-    first = found["runs"][0]["trials"]
+    first = found["tpe"][0]["trials"]
     rows = [
         (
+            sampler,
             f"{run['trials']:,}",
             f"{run['seconds']:.1f}",
             f"{run['mean']:.3f}",
             "-" if run["per_trial"] is None else f"{run['per_trial']:.4f}",
             *("-" if rss is None else f"{rss / 2**20:.0f}" for rss in run["driver"]),
         )
-        for run in found["runs"]
+        for sampler, runs in found.items()
+        for run in runs
     ]
     marginal = f"s per trial beyond {first}"
     return [
-        "A strategy that computes nothing, 8 questions per split, sampler tpe, `paretune sweep`"
-        " from start to end. RSS of the driver when 10, 50 and 100 % of the trials had ended, MiB.",
+        "A strategy that computes nothing, 8 questions per split, `paretune sweep` from"
+        " start to end. Optuna's TPE looks at all trials of an arm that have ended before it draws"
+        " the next. RSS of the driver when 10, 50 and 100 % of the trials had ended, MiB.",
         table(
-            ("trials", "s", "s per trial", marginal, "10 %", "50 %", "100 %"),
+            ("sampler", "trials", "s", "s per trial", marginal, "10 %", "50 %", "100 %"),
             rows,
         ),
     ]
