@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
 from torch import nn
 
 from bench.batches import Batch, Inputs
+from bench.last_block import LeadingTokens
 from bench.spec import Pooling, Precision
+
+ROUNDING = 0.02
+"""Most that a vector may differ, as a share of its length, to pass for rounded in bfloat16."""
 
 
 class MultipleChoiceModel(nn.Module):
@@ -29,6 +34,7 @@ class MultipleChoiceModel(nn.Module):
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, 1)
+        self._leading: LeadingTokens | None = None
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of shape ``(questions, widest)`` in float32; ``-inf`` where there is no choice."""
@@ -42,8 +48,38 @@ class MultipleChoiceModel(nn.Module):
 
     def read(self, inputs: Inputs) -> torch.Tensor:
         """The pooled vector of each sequence, ``(sequences, width)`` in float32."""
-        hidden = self.backbone(**inputs).last_hidden_state
-        return pooled(hidden, inputs["attention_mask"], self.pooling).float()
+        mask = inputs["attention_mask"]
+        with self._leading.of(mask.shape[1]) if self._leading else contextlib.nullcontext():
+            hidden = self.backbone(**inputs).last_hidden_state
+        return pooled(hidden, mask, self.pooling).float()
+
+    def leave_out_unread(self, sample: Inputs) -> None:
+        """From now on computes no state that nothing reads, where that gives the same vectors.
+
+        To be called again when the backbone has been given another form, in evaluation and in the
+        precision the model will compute in.
+
+        Args:
+            sample: a few sequences, to compare the vectors.
+        """
+        if self._leading:
+            self._leading.remove()
+            self._leading = None
+        if self.pooling != "cls":
+            return
+        leading = LeadingTokens(self.backbone)
+        if not leading.found:
+            return
+        whole = self.read(sample)
+        self._leading = leading
+        try:
+            apart = torch.linalg.vector_norm(self.read(sample) - whole, dim=1)
+            same = bool((apart <= ROUNDING * torch.linalg.vector_norm(whole, dim=1)).all())
+        except RuntimeError:  # what a strategy has put there needs every token
+            same = False
+        if not same:
+            leading.remove()
+            self._leading = None
 
 
 def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

@@ -112,7 +112,9 @@ class Workbench:
         model.backbone = spec.strategy.adapt(copy.deepcopy(self.backbone))
         if self.precision == "bf16":
             store_in_bf16(model.backbone)
-        return model.to(self.device)
+        model.to(self.device)
+        self._leave_out_unread(model)
+        return model
 
     def features(self, spec: TrialSpec, model: MultipleChoiceModel) -> Features | None:
         """The vectors of all questions, if nothing inside the backbone learns.
@@ -186,6 +188,7 @@ class Workbench:
         model.backbone = strategy.deploy(model.backbone.eval())
         if self.precision == "bf16":
             store_in_bf16(model.backbone, trained_too=True)
+        self._leave_out_unread(model)
         single = latency(seconds(self.singles), ones)
         whole = list(self.validation.shortest_first(EVALUATION_BATCH))
         passes = list(itertools.islice(itertools.cycle(whole), max(BATCHED_REPEATS, len(whole))))
@@ -204,6 +207,12 @@ class Workbench:
         """Questions taken evenly from the validation split, each a batch."""
         places = np.linspace(0, self.validation.split.questions - 1, SINGLE_REPEATS)
         return [self.validation.collate(np.array([row])) for row in places.astype(np.int32)]
+
+    @torch.no_grad()
+    def _leave_out_unread(self, model: MultipleChoiceModel) -> None:
+        model.eval()
+        with autocast(self.device, self.precision):
+            model.leave_out_unread(self.singles[0].inputs)
 
     @torch.no_grad()
     def _read(self, model: MultipleChoiceModel, store: BatchStore) -> torch.Tensor:

@@ -3,8 +3,9 @@
 Counted are the matrix products of forward and backward pass as autograd runs them on the plain
 model, by ``torch.utils.flop_counter``: per layer 2 operations per weight and token forward, 2 for
 the gradient of the activations where something below learns, 2 for that of the weights where they
-learn, and the two products of attention likewise. The count of one sequence is a quadratic
-function of its tokens, found from three lengths.
+learn, and the two products of attention likewise. What the head does not read is left out as it is
+in training. The count of one sequence is a quadratic function of its tokens, found from three
+lengths.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ PEAK_SECONDS = 0.25
 class Flops:
     """Operations of one forward and backward pass of a strategy on the bundled model."""
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: Strategy, batch: Batch) -> None:
         torch.manual_seed(0)
-        self._model = strategy.adapt(ours_inside.source().backbone())
+        adapted = strategy.adapt(ours_inside.source().backbone())
+        self._model = ours_inside.model(adapted, "fp32", batch)
         counted = [self._count(tokens) for tokens in PROBES]
         self._quadratic = np.polynomial.Polynomial.fit(PROBES, counted, deg=2)
 
@@ -54,9 +56,9 @@ class Flops:
         inputs = {"input_ids": words, "attention_mask": torch.ones_like(words)}
         # Attention in its products, since a fused kernel is one operation the counter cannot see.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            states = self._model(**inputs).last_hidden_state
-            if states.requires_grad:
-                states[:, 0].sum().backward()
+            vectors = self._model.read(inputs)
+            if vectors.requires_grad:
+                vectors.sum().backward()
         return int(counter.get_total_flops())
 
 

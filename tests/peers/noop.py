@@ -20,7 +20,7 @@ noop = {MODULE}:Noop
 noop = {MODULE}:SPACE
 """
 MOMENTS = (0.1, 0.5, 1.0)
-SAMPLERS = ("tpe", "random")
+"""Shares of the trials after which the driver's memory is read."""
 
 
 def overhead(bench: Bench) -> dict[str, Any]:
@@ -31,25 +31,22 @@ def overhead(bench: Bench) -> dict[str, Any]:
     folder = fresh("noop")
     path = os.pathsep.join(filter(None, [str(_install(folder)), os.environ.get("PYTHONPATH")]))
     dataset = _questions(folder / "questions")
-    return {sampler: _runs(bench, dataset, sampler, path) for sampler in SAMPLERS}
+    sizes = bench.scale.overhead
+    return {
+        sampler: [_run(dataset, sampler, trials, path) for trials in numbers]
+        for sampler, numbers in {"tpe": sizes, "random": sizes[-1:]}.items()
+    }
 
 
-def _runs(bench: Bench, dataset: Path, sampler: str, path: str) -> list[dict[str, Any]]:
-    runs = []
-    for trials in bench.scale.overhead:
-        done = sweep(
-            f"noop-{sampler}-{trials}",
-            dataset,
-            *("--strategies", "noop", "--trials", str(trials), "--epochs", "1"),
-            *("--sampler", sampler),
-            extra={"PYTHONPATH": path},
-        )
-        runs.append(_figures(done, trials))
-    first = runs[0]
-    for later in runs[1:]:
-        gained = later["seconds"] - first["seconds"]
-        later["per_trial"] = gained / (later["trials"] - first["trials"])
-    return runs
+def _run(dataset: Path, sampler: str, trials: int, path: str) -> dict[str, Any]:
+    done = sweep(
+        f"noop-{sampler}-{trials}",
+        dataset,
+        *("--strategies", "noop", "--trials", str(trials), "--epochs", "1"),
+        *("--sampler", sampler),
+        extra={"PYTHONPATH": path},
+    )
+    return _figures(done, trials)
 
 
 def _install(folder: Path) -> Path:
@@ -89,8 +86,21 @@ def _figures(done: Sweep, trials: int) -> dict[str, Any]:
         "trials": trials,
         "seconds": done.finished.seconds,
         "mean": done.finished.seconds / trials,
-        "per_trial": None,
+        "pace": _pace(done.ended),
         "driver": [_at(done, share * trials) for share in MOMENTS],
+    }
+
+
+def _pace(ended: list[float]) -> dict[str, float]:
+    """Seconds per trial over a tenth of the trials: around the first tenth's end, and at last.
+
+    Both are of one run, so that neither its start nor another hour of the machine enters.
+    """
+    window = max(len(ended) // 10, 1)
+    early = window // 2
+    return {
+        "early": (ended[early + window] - ended[early]) / window,
+        "late": (ended[-1] - ended[-1 - window]) / window,
     }
 
 

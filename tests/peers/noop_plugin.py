@@ -43,6 +43,6 @@ class Noop(Strategy):
 SPACE = Space(
     knobs={
         LEARNING_RATE: Uniform(low=1e-4, high=1e-1, log=True, source="none"),
-        "size": Integer(low=1, high=1_000_000, source="none"),
+        "size": Integer(low=1, high=64, log=True, source="none"),
     },
 )

@@ -25,11 +25,13 @@ class Sweep:
         finished: wall time and memory.
         records: one per trial.
         study: what was asked.
+        ended: when each record was written, seconds of the system's clock, earliest first.
     """
 
     finished: Finished
     records: list[dict[str, Any]]
     study: dict[str, Any]
+    ended: list[float]
 
     @property
     def trial_seconds(self) -> float:
@@ -76,10 +78,12 @@ def sweep(name: str, dataset: Path, *options: str, extra: Mapping[str, str] | No
         extra=extra,
         progress=lambda: sum(1 for _ in trials.glob("*.json")),
     )
-    records = [json.loads(path.read_bytes()) for path in sorted(trials.glob("*.json"))]
+    paths = sorted(trials.glob("*.json"))
+    records = [json.loads(path.read_bytes()) for path in paths]
     records.sort(key=lambda record: (record["arm"], record["number"]))
     study = json.loads((folder / "run" / "study.json").read_bytes())
-    return Sweep(finished=finished, records=records, study=study)
+    ended = sorted(path.stat().st_mtime for path in paths)
+    return Sweep(finished=finished, records=records, study=study, ended=ended)
 
 
 @cache

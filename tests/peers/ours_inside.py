@@ -15,7 +15,7 @@ from bench.model import MultipleChoiceModel, choose_precision, store_in_bf16
 from bench.source import BUNDLED, ModelSource, locate
 from bench.spec import TrainSettings
 from bench.tokens import tokenise, training_order
-from bench.train import Training
+from bench.train import Training, autocast
 
 MANY_STEPS = 10_000
 
@@ -31,13 +31,27 @@ def precision() -> str:
     return choose_precision("auto", torch.device("cpu"))
 
 
-def model(adapted: nn.Module, precision: str) -> MultipleChoiceModel:
-    """An adapted backbone with the head, stored as a worker stores it."""
-    width = source().config().hidden_size
-    whole = MultipleChoiceModel(adapted, width=width, pooling="cls", dropout=0.1)
+def model(adapted: nn.Module, precision: str, batch: Batch) -> MultipleChoiceModel:
+    """An adapted backbone with the head, stored as a worker stores it.
+
+    Args:
+        adapted: the backbone.
+        precision: it computes in.
+        batch: any, to see that nothing that is read is left out.
+    """
+    whole = plain_model(adapted)
     if precision == "bf16":
         store_in_bf16(whole.backbone)
+    with torch.no_grad(), autocast(torch.device("cpu"), precision):
+        whole.eval().leave_out_unread(batch.inputs)
     return whole
+
+
+def plain_model(adapted: nn.Module) -> MultipleChoiceModel:
+    """The same as it is loaded: every weight in float32, every state computed."""
+    return MultipleChoiceModel(
+        adapted, width=source().config().hidden_size, pooling="cls", dropout=0.1
+    )
 
 
 def loop(model: MultipleChoiceModel, batches: list[Batch], precision: str) -> Callable[[], float]:
@@ -53,12 +67,14 @@ def loop(model: MultipleChoiceModel, batches: list[Batch], precision: str) -> Ca
     return lambda: training.epoch(batches)
 
 
-def load_batches(dataset: Path, batch_size: int, max_length: int) -> list[Batch]:
-    """All training questions of a folder."""
+def load_batches(dataset: Path, batch_size: int, max_length: int, count: int) -> list[Batch]:
+    """Batches of a folder's training epoch that stand for all, spread evenly over their widths."""
     questions = load_dataset(str(dataset)).splits["train"]
     split = tokenise(questions, source().tokenizer(), max_length)
-    order = training_order(split, batch_size, 0, 0)
-    return [collate(split, rows) for rows in order]
+    batches = [collate(split, rows) for rows in training_order(split, batch_size, 0, 0)]
+    by_width = sorted(batches, key=lambda batch: batch.padded_tokens)
+    stride = len(by_width) / count
+    return [by_width[int((number + 0.5) * stride)] for number in range(count)]
 
 
 def lengths(batch: Batch) -> tuple[list[int], int]:

@@ -78,7 +78,7 @@ SCALES = {
             train=512,
             validation=200,
             overhead=(10, 100, 1000),
-            rounds=5,
+            rounds=9,
             batches=4,
             worker_trials=6,
             search=Search(trials=8, epochs=5, train=192, validation=200),
