@@ -54,11 +54,13 @@ class LeadingTokens:
         if self._hook is not None:
             self._hook.remove()
 
-    def _cut(self, module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        if self._text is None or len(given) != 2 or given[0].shape != given[1].shape:  # noqa: PLR2004
+    def _cut(self, module: nn.Module, given: tuple[object, ...]) -> tuple[Tensor, ...] | None:
+        states = [each for each in given if isinstance(each, Tensor)]
+        if self._text is None or not len(given) == len(states) == 2:
             return None
-        leading = given[0].shape[1] - self._text + 1
-        return tuple(states[:, :leading] for states in given)
+        leading = states[0].shape[1] - self._text + 1
+        same = states[0].shape == states[1].shape
+        return tuple(each[:, :leading] for each in states) if same else None
 
 
 def _behind_last_attention(adapted: nn.Module) -> nn.Module | None:

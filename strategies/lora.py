@@ -43,12 +43,13 @@ class LowRankLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``."""
-        frozen: Tensor = self.frozen(inputs)
-        narrow = F.linear(self.dropout(inputs), self.down)
-        # One product adds the scaled change to what it multiplies, without a pass for each.
-        rows, narrow_rows = (each.reshape(-1, each.shape[-1]) for each in (frozen, narrow))
-        changed = torch.addmm(rows, narrow_rows, self.up.t(), alpha=self.scaling)
-        return changed.view_as(frozen)
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        frozen: Tensor = self.frozen(rows)
+        narrow = F.linear(self.dropout(rows), self.down)
+        # One product adds the scaled change in place, without a pass for each; autocast, which
+        # leaves such a product alone, has made the two others.
+        up = self.up.t().to(narrow.dtype)
+        return frozen.addmm_(narrow, up, alpha=self.scaling).view(*inputs.shape[:-1], -1)
 
     @property
     def weight(self) -> Tensor:

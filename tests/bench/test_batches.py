@@ -82,12 +82,23 @@ def test_the_inputs_have_one_shape_and_the_type_of_indices(mixed: TokenSplit) ->
     assert len(batch.question) == len(batch.choice) == mixed.sequences
 
 
-def test_a_batch_is_as_wide_as_its_longest_sequence() -> None:
-    split = make_questions(40)
-    lengths = np.diff(split.starts)
-    batch = collate(split, np.arange(40, dtype=np.int32))
-    assert batch.padded_tokens == len(lengths) * lengths.max()
-    assert batch.real_tokens == lengths.sum()
+@pytest.mark.parametrize(("longest", "width"), [(5, 8), (8, 8), (9, 10)])
+def test_a_batch_is_a_multiple_of_four_wide_or_as_wide_as_the_split(
+    longest: int, width: int
+) -> None:
+    lengths = np.array([4, longest, 3, 10], dtype=np.int32)
+    split = TokenSplit(
+        tokens=np.ones(lengths.sum(), dtype=np.int32),
+        types=None,
+        starts=np.cumsum([0, *lengths], dtype=np.int32),
+        first=np.array([0, 2, 4], dtype=np.int32),
+        answers=np.zeros(2, dtype=np.int32),
+        truncated=0,
+    )
+    batch = collate(split, np.array([0], dtype=np.int32))
+    assert batch.inputs["input_ids"].shape == (2, width)
+    assert batch.padded_tokens == 2 * width
+    assert batch.real_tokens == 4 + longest
 
 
 def test_an_epoch_is_collated_once_in_the_order_of_its_seed() -> None:
