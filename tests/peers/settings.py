@@ -23,12 +23,21 @@ MOST_TEST = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Size of the comparison of a search that stops trials early with one that does not."""
+    """Size of the comparison of a search that stops trials early with one that does not.
+
+    Attributes:
+        trials: per strategy.
+        epochs: of a trial that is not stopped.
+        train: questions a trial learns from.
+        validation: questions it is validated on.
+        batch_size: small, since in few steps nothing learns and the first rung ranks noise.
+    """
 
     trials: int
     epochs: int
     train: int
     validation: int
+    batch_size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,24 +89,24 @@ SCALES = {
             overhead=(10, 100, 1000),
             rounds=9,
             batches=4,
-            worker_trials=6,
-            search=Search(trials=8, epochs=5, train=192, validation=200),
+            worker_trials=4,
+            search=Search(trials=8, epochs=5, train=192, validation=200, batch_size=4),
             seeds=3,
-            precision_train=384,
+            precision_train=256,
             precision_validation=400,
             gpu_trials=16,
         ),
         Scale(
             name="quick",
-            lora_trials=6,
+            lora_trials=4,
             full_trials=2,
             train=512,
             validation=200,
             overhead=(10, 100),
             rounds=3,
             batches=2,
-            worker_trials=4,
-            search=Search(trials=4, epochs=3, train=96, validation=100),
+            worker_trials=2,
+            search=Search(trials=3, epochs=3, train=96, validation=100, batch_size=4),
             seeds=0,
             precision_train=0,
             precision_validation=0,
@@ -113,7 +122,7 @@ SCALES = {
             rounds=2,
             batches=1,
             worker_trials=2,
-            search=Search(trials=2, epochs=3, train=32, validation=20),
+            search=Search(trials=2, epochs=3, train=32, validation=20, batch_size=4),
             seeds=1,
             precision_train=32,
             precision_validation=20,

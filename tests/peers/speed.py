@@ -29,6 +29,7 @@ from tests.peers.settings import (
 
 SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "peers": compare.compare_lora,
+    "utmost": compare.compare_utmost,
     "full": compare.compare_full,
     "overhead": noop.overhead,
     "steps": steps.steps,
@@ -37,11 +38,15 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "precision": studies.precision,
     "gpu": on_gpu.on_gpu,
 }
+ON_DEMAND = {"utmost"}
+"""Sections that run only if they are named."""
 
 
 def main() -> int:
     options = _options()
-    chosen = options.only.split(",") if options.only else list(SECTIONS)
+    chosen = (
+        options.only.split(",") if options.only else [s for s in SECTIONS if s not in ON_DEMAND]
+    )
     unknown = sorted(set(chosen) - SECTIONS.keys())
     if unknown:
         _say(f"unknown: {', '.join(unknown)}; sections are {', '.join(SECTIONS)}")
@@ -65,7 +70,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure paretune against what it replaces.")
     parser.add_argument("--scale", choices=SCALES, default="whole", help="how much to run")
-    parser.add_argument("--only", help=f"sections with commas: {', '.join(SECTIONS)}")
+    unasked = f"without this all but {', '.join(ON_DEMAND)}"
+    parser.add_argument("--only", help=f"sections with commas: {', '.join(SECTIONS)}; {unasked}")
     parser.add_argument("--dataset", help="folder of questions, or a known name")
     parser.add_argument("--render", action="store_true", help="write the page, measure nothing")
     return parser.parse_args()

@@ -45,6 +45,7 @@ def halving(bench: Bench) -> dict[str, Any]:
     shared = [
         *("--strategies", ",".join(SEARCHED)),
         *("--trials", str(size.trials), "--epochs", str(size.epochs)),
+        *("--batch-size", str(size.batch_size)),
     ]
     stopping = ["--halving", "--reduction-factor", "3", "--grace-epochs", "1"]
     found = {
@@ -57,6 +58,7 @@ def halving(bench: Bench) -> dict[str, Any]:
         "epochs": size.epochs,
         "train": size.train,
         "validation": size.validation,
+        "batch_size": size.batch_size,
         "runs": found,
     }
 

@@ -12,6 +12,7 @@ Stored = dict[str, dict[str, Any] | None]
 
 TITLES = {
     "peers": "LoRA trials, whole process",
+    "utmost": "The same LoRA trials against every option of the peer",
     "full": "Full fine-tuning trials, whole process",
     "memory": "Memory of a worker",
     "overhead": "Cost of a trial besides computing",
@@ -26,12 +27,17 @@ GIB = 2**30
 SYSTEMS = (
     "Wall time of the process from start to end; paretune's holds scores before training,"
     " latencies, checkpoints, test scores and the report as well. Peers: PEFT and Trainer in a Ray"
-    " Tune function trainable with OptunaSearch; documented as the guides have it, every"
-    " batch padded to its longest sequence; tuned in bf16 as well; utmost with batches by length,"
-    " larger evaluation batches, no checkpoints, no result files, workers that are used again, and"
-    " one memory arena, without which such workers grow with every trial, too."
-    " All score the first hidden state by a linear map."
+    " Tune function trainable with OptunaSearch. All score the first hidden state by a linear map."
 )
+PEERS = {
+    "documented": "as the guides have it, every batch padded to its longest sequence",
+    "tuned": "the same in bf16",
+    "utmost": (
+        "in bf16, with batches by length, larger evaluation batches, no checkpoints, no result"
+        " files, workers that are used again, and one memory arena, without which such workers grow"
+        " with every trial"
+    ),
+}
 
 
 def _compared(found: dict[str, Any]) -> list[str]:
@@ -53,7 +59,8 @@ def _compared(found: dict[str, Any]) -> list[str]:
     return [
         f"{found['trials']} configurations, the same for all, 1 epoch of {found['train']} questions"
         f" of {found['dataset']}, {found['validation']} validation questions, model"
-        f" {found['model']}. {SYSTEMS}",
+        f" {found['model']}. {SYSTEMS} "
+        + " ".join(f"{kind.capitalize()}: {PEERS[kind]}." for kind in found["peers"]),
         table(("system", "computes in", "s", "s per trial", "ratio", "mean accuracy"), rows),
         "Accuracy of ours less theirs, same configurations. SE: standard error of the mean of the"
         " paired differences, which share seed and questions; binomial SE: of one accuracy.",
@@ -78,7 +85,7 @@ def _noise(difference: dict[str, Any]) -> tuple[str, ...]:
 def memory(stored: Stored) -> list[str]:
     """Section 6, which is measured in sections 1 and 2."""
     rows = []
-    for name in ("peers", "full"):
+    for name in ("peers", "utmost", "full"):
         document = stored.get(name)
         if document:
             found = document["found"]
@@ -89,7 +96,7 @@ def memory(stored: Stored) -> list[str]:
     if not rows:
         return [f"{NOT_MEASURED}: the sections it is sampled in have not run."]
     return [
-        "Largest of any Ray worker that runs trials, GiB, looked at once a second in the two"
+        "Largest of any Ray worker that runs trials, GiB, looked at once a second in the"
         " comparisons. RSS is the kernel's high-water mark and counts pages of libraries and of"
         " Ray's object store in every process that maps them; PSS divides them by those processes;"
         " USS is the worker's alone.",
@@ -132,13 +139,14 @@ def _steps(found: dict[str, Any]) -> list[str]:
     rows = []
     for name, row in found["rows"].items():
         own = row["seconds"]["ours"]
-        others = [row["seconds"].get(key) for key in ("other_same_loop", "other_plain_loop")]
+        keys = ("other_same_loop", "other_plain_loop")
+        others = [row["seconds"].get(key) for key in keys]
         rows.append(
             (
                 name,
                 f"{found['real_tokens'] / own:,.0f}",
                 *(_or_dash(other, found["real_tokens"]) for other in others),
-                *("-" if other is None else f"{other / own:.2f}" for other in others),
+                *(_median(row["ratio"].get(key)) for key in keys),
                 f"{row['real_flops'] / own / peak:.1%}",
                 f"{row['padded_flops'] / own / peak:.1%}",
             )
@@ -148,21 +156,27 @@ def _steps(found: dict[str, Any]) -> list[str]:
     return [
         f"Real tokens per second of {found['batches']} batches of 16 questions, one thread,"
         f" {found['precision']}, median of {found['rounds']} alternating rounds. Same loop: the"
-        " method by PEFT (for linear and full the plain model) in paretune's training loop, stored"
-        " as paretune stores it. Plain loop: the same under autocast in a loop as tutorials write"
-        " it, batches padded whole. Ratio: their time over ours. The backbone runs in every step;"
-        " a sweep reads it once where, as in linear, nothing inside it learns.",
+        " method by PEFT (for linear and full the plain model) as a plug-in of paretune would be,"
+        " with its loop, its kernels and its storage. Plain loop: the same under autocast in a loop"
+        " as tutorials write it, with the same batches. Ratio: their time over ours, median of the"
+        " rounds and two standard errors. The backbone runs in every step; a sweep reads it once"
+        " where, as in linear, nothing inside it learns.",
         table(head, rows),
         f"MFU: operations of the matrix products a step needs over time and peak. Peak: best of"
         f" several {found['precision']} products on one thread, {peak / 1e9:.0f} GFLOP/s; best of"
         f" the model's own shapes {found['peak']['own'] / 1e9:.0f}. Needed are, per weight and"
         " token, 2 operations forward, 2 for the gradient of the activations where something"
         " below learns, 2 for that of the weights where they learn, and attention's products,"
-        " as autograd runs them on the plain model. Real: of the"
+        " as autograd runs them; what the head does not read of the last block is not counted."
+        " Real: of the"
         f" {found['real_tokens']:,} tokens of text; padded: of the {found['padded_tokens']:,} that"
         " paretune computes.",
         *failed,
     ]
+
+
+def _median(ratio: dict[str, float] | None) -> str:
+    return "-" if ratio is None else f"{ratio['median']:.3f} ± {2 * ratio['error']:.3f}"
 
 
 def _or_dash(seconds: float | None, tokens: int) -> str:
@@ -242,6 +256,7 @@ def _gpu(found: dict[str, Any]) -> list[str]:
 
 SECTIONS = {
     "peers": _compared,
+    "utmost": _compared,
     "full": _compared,
     "overhead": _overhead,
     "steps": _steps,
