@@ -216,10 +216,11 @@ def _halving(found: dict[str, Any]) -> list[str]:
     ]
     return [
         f"{', '.join(found['strategies'])}: {found['trials']} trials each, {found['epochs']} epochs"
-        f" of {found['train']} questions, {found['validation']} validation questions, sampler"
-        " random, same configurations. Halving: reduction factor 3, grace 1 epoch. Hypervolume of"
-        " the completed trials over (1 - accuracy, log10 trained parameters), reference"
-        " (1 - chance, log10 total parameters), as a share.",
+        f" of {found['train']} questions in batches of {found['batch_size']},"
+        f" {found['validation']} validation questions, sampler random, same configurations."
+        " Halving: reduction factor 3, grace 1 epoch. Hypervolume of the completed trials over"
+        " (1 - accuracy, log10 trained parameters), reference (1 - chance, log10 total"
+        " parameters), as a share.",
         table(
             ("halving", "hypervolume", "train s", "wall s", "best accuracy", "trials"),
             [*rows, ("with / without", *ratios, "", "")],
