@@ -129,8 +129,8 @@ class Inference(Part):
     """Cost of answering.
 
     Attributes:
-        seconds: one pass over the validation split, deployed form.
-        questions_per_second: throughput of that pass.
+        seconds: one pass over the validation split, deployed form, at the throughput below.
+        questions_per_second: of timed batches that stand for the split, deployed form.
         single: latency at one question per batch, deployed form.
         batched: latency at the evaluation batch, deployed form.
         undeployed: latency at one question per batch before ``deploy``; ``None`` where the

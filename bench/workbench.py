@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -30,7 +29,7 @@ EVALUATION_BATCH = 16
 """Questions per batch when nothing is learnt."""
 
 SINGLE_REPEATS, BATCHED_REPEATS = 20, 10
-"""Timed passes at one question, and fewest of them at the evaluation batch."""
+"""Timed passes at one question, and at the evaluation batch if that few do for the split."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -190,15 +189,15 @@ class Workbench:
             store_in_bf16(model.backbone, trained_too=True)
         self._leave_out_unread(model)
         single = latency(seconds(self.singles), ones)
-        whole = list(self.validation.shortest_first(EVALUATION_BATCH))
-        passes = list(itertools.islice(itertools.cycle(whole), max(BATCHED_REPEATS, len(whole))))
+        passes = evenly(list(self.validation.shortest_first(EVALUATION_BATCH)), BATCHED_REPEATS)
+        questions = [len(batch.rows) for batch in passes]
         taken = seconds(passes)
-        once = sum(taken[: len(whole)])
+        throughput = sum(questions) / sum(taken)
         return Inference(
-            seconds=once,
-            questions_per_second=self.validation.split.questions / once,
+            seconds=self.validation.split.questions / throughput,
+            questions_per_second=throughput,
             single=single,
-            batched=latency(taken, [len(batch.rows) for batch in passes]),
+            batched=latency(taken, questions),
             undeployed=undeployed,
         )
 
@@ -228,3 +227,17 @@ class Workbench:
 
 def _with_vectors(batches: Iterable[Batch], vectors: torch.Tensor) -> Iterator[Batch]:
     return (replace(batch, vectors=vectors[batch.sequences]) for batch in batches)
+
+
+def evenly(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """Batches that stand for all, which are sorted by length.
+
+    Args:
+        batches: one or more.
+        count: of them, from the middle of as many equal stretches; where there are fewer, all of
+            them are repeated until they are enough.
+    """
+    if len(batches) < count:
+        return [*batches] * -(-count // len(batches))
+    stretch = len(batches) / count
+    return [batches[int((number + 0.5) * stretch)] for number in range(count)]

@@ -16,6 +16,7 @@ from bench.source import BUNDLED, ModelSource, locate
 from bench.spec import TrainSettings
 from bench.tokens import tokenise, training_order
 from bench.train import Training, autocast
+from bench.workbench import evenly
 
 MANY_STEPS = 10_000
 
@@ -72,9 +73,7 @@ def load_batches(dataset: Path, batch_size: int, max_length: int, count: int) ->
     questions = load_dataset(str(dataset)).splits["train"]
     split = tokenise(questions, source().tokenizer(), max_length)
     batches = [collate(split, rows) for rows in training_order(split, batch_size, 0, 0)]
-    by_width = sorted(batches, key=lambda batch: batch.padded_tokens)
-    stride = len(by_width) / count
-    return [by_width[int((number + 0.5) * stride)] for number in range(count)]
+    return evenly(sorted(batches, key=lambda batch: batch.padded_tokens), count)
 
 
 def lengths(batch: Batch) -> tuple[list[int], int]:
