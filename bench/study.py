@@ -62,7 +62,7 @@ class StudyFile(BaseModel):
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     halving: bool = False
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2)] = 2
     grace_epochs: Count = 1
 
     @field_validator("name")

@@ -135,7 +135,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     ] = None,
     reduction_factor: Annotated[
         int | None,
-        typer.Option(help="Halving: one in so many goes on from a rung.", show_default="3"),
+        typer.Option(help="Halving: one in so many goes on from a rung.", show_default="2"),
     ] = None,
     grace_epochs: Annotated[
         int | None, typer.Option(help="Halving: epochs before the first rung.", show_default="1")

@@ -30,14 +30,14 @@ class Rungs:
     Rungs lie after r, r·η, r·η² … epochs, as long as that is fewer than a whole trial's, with the
     grace r and the reduction factor η. A trial that reaches a rung is ranked at once, without
     waiting for any other, among all n trials of its arm that have reached it, whether they are
-    running, have ended or were stopped. It goes on if its place is among the best ⌈n/η⌉. Arms are
-    never compared.
+    running, have ended or were stopped. It goes on if its place is among the best
+    max(1, ⌊n/η⌋). Arms are never compared.
 
-    ASHA's number is n/η (Li et al. 2020, arXiv 1810.05934, algorithm 2, top |rung|/η), here rounded
-    up: a front has two ends, the most accurate trial and the cheapest, and rounded down the second
-    of them is stopped among up to 2η - 1 trials. The first of an arm goes on (ASHA itself would let
-    it wait). Ranking by fronts, as in multi-objective ASHA (Schmucker et al. 2021, arXiv
-    2106.12639): see ``ranking``.
+    ⌊n/η⌋ is ASHA's number (Li et al. 2020, arXiv 1810.05934, algorithm 2, top |rung|/η). Since
+    early trials are ranked among few, more than one in η goes on as it is; rounding up would add
+    to that. At least one: a trial that is the best so far has no better one to make room for, so
+    the first of an arm goes on (ASHA itself would let it wait). Ranking by fronts, as in
+    multi-objective ASHA (Schmucker et al. 2021, arXiv 2106.12639): see ``ranking``.
 
     A trial keeps the place that it took first: one that reports a rung again, because its worker
     died after it, goes on and is not counted twice.
@@ -69,7 +69,7 @@ class Rungs:
         if record.fingerprint in reached:
             return None
         reached[record.fingerprint] = _point(record, done)
-        best = math.ceil(len(reached) / self._rule.reduction_factor)
+        best = max(1, len(reached) // self._rule.reduction_factor)
         place = ranking(list(reached.values())).index(len(reached) - 1)
         if place < best:
             return None

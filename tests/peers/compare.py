@@ -39,7 +39,7 @@ def compare_utmost(bench: Bench) -> dict[str, Any]:
 
 def compare_full(bench: Bench) -> dict[str, Any]:
     """Section 2."""
-    return compare(bench, "full", bench.scale.full_trials)
+    return compare(bench, "full", bench.scale.full_trials, train=bench.scale.full_train)
 
 
 def compare(
@@ -47,6 +47,7 @@ def compare(
     method: str,
     trials: int,
     *,
+    train: int | None = None,
     kinds: Sequence[str] = KINDS,
     model: str = BUNDLED,
     gpus: float = 0.0,
@@ -57,18 +58,20 @@ def compare(
         bench: sizes and questions.
         method: ``lora`` or ``full``.
         trials: of each system.
+        train: questions a trial learns from; by default the scale's.
         kinds: of peers.
         model: ``bundled`` or a folder.
         gpus: per trial.
     """
     scale = bench.scale
-    dataset = bench.questions(scale.train, scale.validation)
+    train = train or scale.train
+    dataset = bench.questions(train, scale.validation)
     own = ours(dataset, method, trials, model=model, gpus=gpus)
     points = [_point(record, method) for record in own.records]
     found: dict[str, Any] = {
         "model": model if model == BUNDLED else "BERT-base shapes, random weights",
         "trials": trials,
-        "train": scale.train,
+        "train": train,
         "validation": scale.validation,
         "dataset": bench.dataset_name,
         "precision": own.records[0]["environment"]["precision"],

@@ -49,12 +49,14 @@ class Scale:
         lora_trials: of every system in section 1.
         full_trials: of every system in section 2.
         train: questions a trial learns from.
+        full_train: the same in section 2, where a question takes twice as long.
         validation: questions it is validated on.
         overhead: numbers of trials of the strategy that does nothing, smallest first.
         rounds: alternations of ours and PEFT in the training-step section.
         batches: timed per round.
         worker_trials: LoRA trials with one worker and with two.
         search: see there.
+        longer_search: the same in a section that runs only if it is named.
         seeds: per precision; 0 leaves the precision section out.
         precision_train: training questions of the precision section.
         precision_validation: validation questions of the precision section.
@@ -65,12 +67,14 @@ class Scale:
     lora_trials: int
     full_trials: int
     train: int
+    full_train: int
     validation: int
     overhead: tuple[int, ...]
     rounds: int
     batches: int
     worker_trials: int
     search: Search
+    longer_search: Search
     seeds: int
     precision_train: int
     precision_validation: int
@@ -85,12 +89,14 @@ SCALES = {
             lora_trials=24,
             full_trials=6,
             train=512,
+            full_train=256,
             validation=200,
             overhead=(10, 100, 1000),
-            rounds=9,
+            rounds=7,
             batches=4,
             worker_trials=4,
-            search=Search(trials=8, epochs=5, train=192, validation=200, batch_size=4),
+            search=Search(trials=8, epochs=5, train=128, validation=200, batch_size=4),
+            longer_search=Search(trials=8, epochs=5, train=400, validation=300, batch_size=8),
             seeds=3,
             precision_train=256,
             precision_validation=400,
@@ -101,12 +107,14 @@ SCALES = {
             lora_trials=4,
             full_trials=2,
             train=320,
+            full_train=160,
             validation=200,
             overhead=(10, 100),
             rounds=3,
             batches=2,
             worker_trials=2,
             search=Search(trials=3, epochs=3, train=96, validation=100, batch_size=4),
+            longer_search=Search(trials=8, epochs=5, train=192, validation=200, batch_size=8),
             seeds=0,
             precision_train=0,
             precision_validation=0,
@@ -117,12 +125,14 @@ SCALES = {
             lora_trials=2,
             full_trials=2,
             train=32,
+            full_train=32,
             validation=20,
             overhead=(2, 4),
             rounds=2,
             batches=1,
             worker_trials=2,
             search=Search(trials=2, epochs=3, train=32, validation=20, batch_size=4),
+            longer_search=Search(trials=2, epochs=3, train=48, validation=20, batch_size=4),
             seeds=1,
             precision_train=32,
             precision_validation=20,

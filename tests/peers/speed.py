@@ -35,10 +35,11 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "steps": steps.steps,
     "workers": studies.workers,
     "halving": studies.halving,
+    "longer": studies.halving_longer,
     "precision": studies.precision,
     "gpu": on_gpu.on_gpu,
 }
-ON_DEMAND = {"utmost"}
+ON_DEMAND = {"utmost", "longer"}
 """Sections that run only if they are named."""
 
 
@@ -70,7 +71,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure paretune against what it replaces.")
     parser.add_argument("--scale", choices=SCALES, default="whole", help="how much to run")
-    unasked = f"without this all but {', '.join(ON_DEMAND)}"
+    unasked = f"without this all but {', '.join(sorted(ON_DEMAND))}"
     parser.add_argument("--only", help=f"sections with commas: {', '.join(SECTIONS)}; {unasked}")
     parser.add_argument("--dataset", help="folder of questions, or a known name")
     parser.add_argument("--render", action="store_true", help="write the page, measure nothing")

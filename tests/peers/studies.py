@@ -11,7 +11,7 @@ from typing import Any
 import moocore
 
 from tests.peers.ours import Sweep, has_option, sweep
-from tests.peers.settings import Bench
+from tests.peers.settings import Bench, Search
 
 SEARCHED = ("full", "adapter", "lora", "prompt", "prefix")
 PRECISE = ("full", "adapter", "lora")
@@ -38,19 +38,26 @@ def workers(bench: Bench) -> dict[str, Any]:
 
 def halving(bench: Bench) -> dict[str, Any]:
     """Section 7: hypervolume and training time with halving and without, same configurations."""
+    return _halving(bench, bench.scale.search)
+
+
+def halving_longer(bench: Bench) -> dict[str, Any]:
+    """Section 7 once more, where more is learnt before the first rung."""
+    return _halving(bench, bench.scale.longer_search)
+
+
+def _halving(bench: Bench, size: Search) -> dict[str, Any]:
     if not has_option("--halving"):
         return {"missing": "--halving"}
-    size = bench.scale.search
     dataset = bench.questions(size.train, size.validation)
     shared = [
         *("--strategies", ",".join(SEARCHED)),
         *("--trials", str(size.trials), "--epochs", str(size.epochs)),
         *("--batch-size", str(size.batch_size)),
     ]
-    stopping = ["--halving", "--reduction-factor", "3", "--grace-epochs", "1"]
     found = {
-        name: _searched(sweep(f"search-{name}", dataset, *shared, *options))
-        for name, options in (("without", ["--no-halving"]), ("with", stopping))
+        name: _searched(sweep(f"search-{name}", dataset, *shared, option))
+        for name, option in (("without", "--no-halving"), ("with", "--halving"))
     }
     return {
         "strategies": list(SEARCHED),

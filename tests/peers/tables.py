@@ -19,6 +19,7 @@ TITLES = {
     "steps": "Training steps",
     "workers": "One worker and two",
     "halving": "Stopping trials early",
+    "longer": "Stopping longer trials early",
     "precision": "fp32 and bf16",
     "gpu": "GPU",
 }
@@ -218,7 +219,7 @@ def _halving(found: dict[str, Any]) -> list[str]:
         f"{', '.join(found['strategies'])}: {found['trials']} trials each, {found['epochs']} epochs"
         f" of {found['train']} questions in batches of {found['batch_size']},"
         f" {found['validation']} validation questions, sampler random, same configurations."
-        " Halving: reduction factor 3, grace 1 epoch. Hypervolume of the completed trials over"
+        " Halving: reduction factor 2, grace 1 epoch. Hypervolume of the completed trials over"
         " (1 - accuracy, log10 trained parameters), reference (1 - chance, log10 total"
         " parameters), as a share.",
         table(
@@ -263,6 +264,7 @@ SECTIONS = {
     "steps": _steps,
     "workers": _workers,
     "halving": _halving,
+    "longer": _halving,
     "precision": _precision,
     "gpu": _gpu,
 }
