@@ -39,9 +39,9 @@ def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
     out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")
     file = prepared.study.file
     if rule := file.halving_rule:
-        rungs = " and ".join(map(str, rule.rungs(file.epochs)))
+        rungs = ", ".join(map(str, rule.rungs(file.epochs))) or "none"
         out.print(
-            f"halving: after epoch {rungs} one trial in {rule.reduction_factor} goes on; the times"
+            f"halving: after these epochs, {rungs}, one trial in {rule.reduction_factor} goes on; the times"
             " are those without it"
         )
     for notice in prepared.dataset.notices:

@@ -105,7 +105,7 @@ def test_equal_trials_are_stopped_but_for_the_first_of_each_arm(halved: Path) ->
     assert "stopped after 1 of 2 epochs: place 2 of 2 in its arm, the best goes on" in text
     assert "PARTIAL" not in text
     study = json.loads((halved / "run" / "study.json").read_bytes())
-    assert study["halving"] == {"reduction_factor": 3, "grace_epochs": 1}
+    assert study["halving"] == {"reduction_factor": 2, "grace_epochs": 1}
 
 
 def test_what_was_stopped_does_not_run_again_until_halving_is_off(halved: Path) -> None:
