@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -27,6 +28,18 @@ class Mine(Strategy):
         return backbone
 """
 Load = Callable[[str], type[Strategy]]
+CONTRACTS = {
+    "errors", "ledger", "record", "spec", "clock", "strategy", "space", "plugins", "questions"
+}  # fmt: skip
+"""Modules a trial passes through that hold, tell or time what comes out and do not decide it."""
+
+
+def imported(name: str) -> set[str]:
+    """Modules of ``bench`` that one of them imports, by way of others too."""
+    tree = ast.parse((Path(provenance.__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    named = (node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    found = {module.removeprefix("bench.") for module in named if module.startswith("bench.")}
+    return found.union(*map(imported, found))
 
 
 @pytest.fixture
@@ -132,3 +145,7 @@ def test_what_is_shown_is_what_a_shell_reads_back(home: str) -> None:
     arguments = ["sweep", "two words", "a;b", "$(x)", "", f"{home}/it's here"]
     words = shlex.split(shown_command(arguments))
     assert [w.replace("~/", f"{home}/") for w in words] == ["paretune", *arguments]
+
+
+def test_whatever_a_trial_passes_through_is_in_its_fingerprint() -> None:
+    assert imported("trial") - CONTRACTS <= set(RESULT_MODULES)
