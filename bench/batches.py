@@ -96,11 +96,12 @@ def collate(split: TokenSplit, rows: Integers) -> Batch:
 
 
 def _padded(split: TokenSplit, sequences: Integers) -> Inputs:
-    starts, lengths = split.starts[sequences], np.diff(split.starts)[sequences]
+    all_lengths = np.diff(split.starts)
+    lengths = all_lengths[sequences]
     longest = int(lengths.max())
-    columns = np.arange(min(longest + -longest % STRIDE, int(np.diff(split.starts).max())))
+    columns = np.arange(min(longest + -longest % STRIDE, int(all_lengths.max())))
     inside = columns < lengths[:, None]
-    places = (starts[:, None] + columns)[inside]
+    places = (split.starts[sequences, None] + columns)[inside]
 
     def table(values: Integers) -> torch.Tensor:
         filled = np.zeros(inside.shape, dtype=np.int64)

@@ -3,7 +3,7 @@
 Where the head reads the state of the first token, no other state is looked at once the last
 attention has mixed them. The rest of that block, three quarters of its products, is then computed
 for the first token and for what a strategy has put before the text: in a backbone of six blocks
-that saves an eighth of a pass.
+that is an eighth of all products.
 """
 
 from __future__ import annotations
@@ -34,11 +34,6 @@ class LeadingTokens:
         self._hook: RemovableHandle | None = None
         if module is not None:
             self._hook = module.register_forward_pre_hook(self._cut)
-
-    @property
-    def found(self) -> bool:
-        """Whether there is such a module."""
-        return self._hook is not None
 
     @contextlib.contextmanager
     def of(self, text: int) -> Iterator[None]:

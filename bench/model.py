@@ -62,24 +62,26 @@ class MultipleChoiceModel(nn.Module):
         Args:
             sample: a few sequences, to compare the vectors.
         """
-        if self._leading:
-            self._leading.remove()
-            self._leading = None
+        self._compute_whole()
         if self.pooling != "cls":
             return
-        leading = LeadingTokens(self.backbone)
-        if not leading.found:
-            return
         whole = self.read(sample)
-        self._leading = leading
+        self._leading = LeadingTokens(self.backbone)
+        if not self._reads(sample, whole):
+            self._compute_whole()
+
+    def _compute_whole(self) -> None:
+        if self._leading:
+            self._leading.remove()
+        self._leading = None
+
+    def _reads(self, sample: Inputs, expected: torch.Tensor) -> bool:
+        """Whether these vectors come of it, but for rounding."""
         try:
-            apart = torch.linalg.vector_norm(self.read(sample) - whole, dim=1)
-            same = bool((apart <= ROUNDING * torch.linalg.vector_norm(whole, dim=1)).all())
+            apart = torch.linalg.vector_norm(self.read(sample) - expected, dim=1)
         except RuntimeError:  # what a strategy has put there needs every token
-            same = False
-        if not same:
-            leading.remove()
-            self._leading = None
+            return False
+        return bool((apart <= ROUNDING * torch.linalg.vector_norm(expected, dim=1)).all())
 
 
 def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""The commands of paretune and their exit codes."""
+"""The commands of paretune and their exit codes.
+
+``sweep`` is longer than other functions because Typer reads a command's options from its
+signature: it has one parameter per option, and what it does with them fits on a screen.
+"""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
     if rule := file.halving_rule:
         rungs = ", ".join(map(str, rule.rungs(file.epochs))) or "none"
         out.print(
-            f"halving: after these epochs, {rungs}, one trial in {rule.reduction_factor} goes on;"
-            " the times are those without it"
+            f"halving: one trial in {rule.reduction_factor} goes on from a rung, rungs after epoch"
+            f" {rungs} of {file.epochs}; the times are those without it"
         )
     for notice in prepared.dataset.notices:
         out.print(plain(notice), markup=False)

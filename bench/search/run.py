@@ -68,30 +68,26 @@ def run_study(
         prepared: the study.
         demand: where to run it.
         observe: told of every event.
-        budget: what the search may spend; a spent one ends it as an interrupt would not, with
-            tests and a report of what there is.
+        budget: what the search may spend; a spent one still ends in tests and a report.
         fresh_workers: a new process for every trial.
 
     Raises:
         InputError: the cluster cannot serve it, or the folder is in use.
     """
-    ledger = prepared.ledger
     with ExitStack() as stack:
-        stack.enter_context(ledger.lock())
-        standing = _resume(prepared, ledger.records())
-        slots = weights = None
-        if standing.plan.left or _untested(prepared, standing.kept):
-            weights = Weights.of(prepared.source.backbone())
-            slots = stack.enter_context(_slots(demand, budget))
+        stack.enter_context(prepared.ledger.lock())
+        standing = _resume(prepared, prepared.ledger.records())
+        weights = _weights(prepared, standing)
+        slots = stack.enter_context(_slots(demand, budget)) if weights else None
         ready = _make_ready(prepared, standing.notices)
-        ledger.write_study(ready.study)
+        prepared.ledger.write_study(ready.study)
         observe(_opened(ready, standing, slots, budget))
         found = Searched(records=list(standing.kept), budget_spent=None)
         if slots and weights:
             dispatcher = Dispatcher(
                 slots=slots,
                 setup=worker_setup(prepared, weights, ready.train, ready.validation, slots),
-                ledger=ledger,
+                ledger=prepared.ledger,
                 observe=observe,
                 fresh_workers=fresh_workers,
                 budget=budget,
@@ -149,6 +145,17 @@ def _resume(prepared: Prepared, found: Records) -> _Standing:
             f"{apart} records of other settings, data or code are in this run folder; left out"
         )
     return _Standing(plan=plan, kept=tuple(kept), notices=tuple(notices))
+
+
+def _weights(prepared: Prepared, standing: _Standing) -> Weights | None:
+    """The pretrained model; ``None`` where there is nothing left to compute.
+
+    Raises:
+        ModelError: it cannot be loaded, which is told before Ray starts.
+    """
+    if standing.plan.left or _untested(prepared, standing.kept):
+        return Weights.of(prepared.source.backbone())
+    return None
 
 
 def _untested(prepared: Prepared, records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.peers.measure import Finished, run
-from tests.peers.settings import BATCH_SIZE, MAX_LENGTH, ROOT, SEED, fresh
+from tests.peers.settings import BATCH_SIZE, MAX_LENGTH, SEED, fresh
 
 COMMAND = str(Path(sys.executable).parent / "paretune")
 
@@ -84,20 +82,6 @@ def sweep(name: str, dataset: Path, *options: str, extra: Mapping[str, str] | No
     study = json.loads((folder / "run" / "study.json").read_bytes())
     ended = sorted(path.stat().st_mtime for path in paths)
     return Sweep(finished=finished, records=records, study=study, ended=ended)
-
-
-@cache
-def has_option(option: str) -> bool:
-    """Whether the installed command knows an option."""
-    shown = subprocess.run(
-        [COMMAND, "sweep", "--help"],
-        cwd=ROOT,
-        env=None,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return option in shown.stdout
 
 
 def cost(finished: Finished) -> dict[str, Any]:

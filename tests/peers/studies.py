@@ -10,7 +10,7 @@ from typing import Any
 
 import moocore
 
-from tests.peers.ours import Sweep, has_option, sweep
+from tests.peers.ours import Sweep, sweep
 from tests.peers.settings import Bench, Search
 
 SEARCHED = ("full", "adapter", "lora", "prompt", "prefix")
@@ -20,8 +20,6 @@ PRECISIONS = ("fp32", "bf16")
 
 def workers(bench: Bench) -> dict[str, Any]:
     """Section 5: the same LoRA trials one at a time and two at a time."""
-    if not has_option("--workers"):
-        return {"missing": "--workers"}
     scale = bench.scale
     dataset = bench.questions(scale.train, scale.validation)
     trials = str(scale.worker_trials)
@@ -47,8 +45,6 @@ def halving_longer(bench: Bench) -> dict[str, Any]:
 
 
 def _halving(bench: Bench, size: Search) -> dict[str, Any]:
-    if not has_option("--halving"):
-        return {"missing": "--halving"}
     dataset = bench.questions(size.train, size.validation)
     shared = [
         *("--strategies", ",".join(SEARCHED)),

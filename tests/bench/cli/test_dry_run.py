@@ -37,7 +37,7 @@ def test_a_dry_run_tells_trials_times_seconds_and_where_trials_may_be_stopped(fo
     assert "head only" in words
     assert "9 trials" in words
     assert "1 at a time" in words
-    assert "halving: after these epochs, 1, 2, one trial in 2 goes on" in words
+    assert "halving: one trial in 2 goes on from a rung, rungs after epoch 1, 2 of 3;" in words
 
 
 def test_a_dry_run_as_a_document_holds_the_same_figures(folder: Path) -> None:
