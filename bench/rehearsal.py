@@ -14,7 +14,7 @@ from bench.model import MultipleChoiceModel
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
 from bench.train import Training
-from bench.workbench import EVALUATION_BATCH, SINGLE_REPEATS, Workbench
+from bench.workbench import Workbench
 
 STEPS = 4
 """Training steps that are timed, after as many that are not."""
@@ -53,11 +53,13 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
         model = workbench.adapted(spec)
     learns_inside = any(p.requires_grad for p in model.backbone.parameters())
     epoch = list(workbench.epoch(spec, 0, None))
-    validation = list(workbench.validation.shortest_first(EVALUATION_BATCH))
+    validation = list(workbench.validation.shortest_first(workbench.evaluation_batch))
     reading = _reading(model, workbench, validation, clock)
     single = _single(model, workbench, clock)
     forms = 2 if type(spec.strategy).deploy is not Strategy.deploy else 1
-    always = clock.seconds["load"] + reading + single * forms * (SINGLE_REPEATS + WARM_UPS)
+    batched = reading * _tokens(_warmed_up(workbench.batched)) / _tokens(validation)
+    singles = single * len(_warmed_up(workbench.singles)) * forms
+    always = clock.seconds["load"] + batched + singles
     if not learns_inside:
         all_read = reading * (1 + _tokens(epoch) / _tokens(validation))
         return Rehearsal(step=0.0, trial=always, once=all_read)
@@ -116,6 +118,11 @@ def _passes(
         precision=workbench.precision,
         stopwatch=clock,
     )
+
+
+def _warmed_up(batches: Sequence[Batch]) -> list[Batch]:
+    """What is computed so that these can be timed."""
+    return [*batches[:WARM_UPS], *batches]
 
 
 def _spread(batches: Sequence[Batch], count: int) -> list[Batch]:

@@ -25,8 +25,9 @@ from bench.strategy import Strategy
 from bench.tokens import TokenSplit
 from bench.train import autocast
 
-EVALUATION_BATCH = 16
-"""Questions per batch when nothing is learnt."""
+EVALUATION_BATCH = {"cpu": 8, "cuda": 64}
+"""Questions per batch when nothing is learnt, by kind of device. A core is busy with eight, and
+pads less; an accelerator has to be filled."""
 
 SINGLE_REPEATS, BATCHED_REPEATS = 20, 10
 """Timed passes at one question, and at the evaluation batch if that few do for the split."""
@@ -73,6 +74,7 @@ class Workbench:
         self.device = device
         self.precision = precision
         self.device_shared = device_shared
+        self.evaluation_batch = EVALUATION_BATCH[device.type]
         self.train = self.store(train)
         self.validation = self.store(validation)
         self._features: Features | None = None
@@ -159,7 +161,7 @@ class Workbench:
             store: the questions.
             vectors: of their sequences, if they are known already.
         """
-        batches = store.shortest_first(EVALUATION_BATCH)
+        batches = store.shortest_first(self.evaluation_batch)
         if vectors is not None:
             batches = _with_vectors(batches, vectors)
         return predict(model, batches, device=self.device, precision=self.precision)
@@ -189,9 +191,8 @@ class Workbench:
             store_in_bf16(model.backbone, trained_too=True)
         self._leave_out_unread(model)
         single = latency(seconds(self.singles), ones)
-        passes = evenly(list(self.validation.shortest_first(EVALUATION_BATCH)), BATCHED_REPEATS)
-        questions = [len(batch.rows) for batch in passes]
-        taken = seconds(passes)
+        questions = [len(batch.rows) for batch in self.batched]
+        taken = seconds(self.batched)
         throughput = sum(questions) / sum(taken)
         return Inference(
             seconds=self.validation.split.questions / throughput,
@@ -207,6 +208,11 @@ class Workbench:
         places = np.linspace(0, self.validation.split.questions - 1, SINGLE_REPEATS)
         return [self.validation.collate(np.array([row])) for row in places.astype(np.int32)]
 
+    @cached_property
+    def batched(self) -> list[Batch]:
+        """Evaluation batches of the validation split that stand for all, to be timed."""
+        return evenly(list(self.validation.shortest_first(self.evaluation_batch)), BATCHED_REPEATS)
+
     @torch.no_grad()
     def _leave_out_unread(self, model: MultipleChoiceModel) -> None:
         model.eval()
@@ -220,7 +226,7 @@ class Workbench:
         vectors = torch.empty(store.split.sequences, width, device=self.device)
         model.eval()
         with autocast(self.device, self.precision), kernels(self.device):
-            for batch in store.shortest_first(EVALUATION_BATCH):
+            for batch in store.shortest_first(self.evaluation_batch):
                 vectors[batch.sequences] = model.read(batch.inputs)
         return vectors
 
