@@ -137,8 +137,11 @@ class PeakMemory:
     """Largest memory use since it was made, on top of what was in use then.
 
     On an accelerator the allocator's own peak. On a CPU what glibc has handed out, looked at
-    after every forward pass of the model, when all activations are alive; the resident size of
-    the process would also hold what earlier trials have given back to the allocator.
+    after forward passes in training, when all activations are alive; the resident size of the
+    process would also hold what earlier trials have given back to the allocator. glibc goes
+    through every free piece of memory to tell, which takes as long as a question by itself once
+    a worker has run some trials: so only a batch larger than those before it is looked at. The
+    first does not count among those, since the optimizer takes its memory at its first step.
 
     Args:
         device: where the model computes.
@@ -148,14 +151,19 @@ class PeakMemory:
         self._device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        self._largest: int | None = None
         self._start = self._peak = _bytes_in_use()
 
     def watch(self, model: nn.Module) -> None:
-        """Looks whenever the model has computed."""
+        """Looks when the model, which is called with a batch, has computed a large one."""
         if self._device.type != "cuda":
-            model.register_forward_hook(lambda *_: self._look())
+            model.register_forward_hook(self._look)
 
-    def _look(self) -> None:
+    def _look(self, model: nn.Module, given: tuple[Batch], _: object) -> None:
+        tokens = given[0].padded_tokens
+        if not model.training or tokens <= (self._largest or 0):
+            return
+        self._largest = 0 if self._largest is None else tokens
         now = _bytes_in_use()
         if now is not None and self._peak is not None:
             self._peak = max(self._peak, now)

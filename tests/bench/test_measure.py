@@ -7,6 +7,7 @@ import itertools
 import platform
 import re
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench import measure
 from bench.batches import Batch, collate
 from bench.clock import Stopwatch
 from bench.measure import (
@@ -138,23 +140,33 @@ def test_tensors_that_do_not_fit_are_refused_and_change_nothing(
     assert all(parameter.eq(1).all() for parameter in model.parameters())
 
 
+@dataclass(frozen=True)
+class Sized:
+    """As much of a batch as memory is judged by."""
+
+    padded_tokens: int
+
+
 class Allocates(nn.Module):
-    """Holds a block while it computes and until it is told to let go."""
+    """Holds a MiB per token while it computes and until it is told to let go."""
 
     block: Tensor | None = None
 
-    def forward(self, mebibytes: int) -> None:
-        self.block = torch.ones(mebibytes * MEBIBYTE, dtype=torch.uint8)
+    def forward(self, batch: Sized) -> None:
+        self.block = torch.ones(batch.padded_tokens * MEBIBYTE, dtype=torch.uint8)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc what is in use")
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc what is in use")
+
+
+@on_glibc
 def test_the_peak_of_memory_is_what_was_in_use_at_once_above_the_start() -> None:
     model = Allocates()
     memory = PeakMemory(CPU)
     memory.watch(model)
-    for mebibytes in (200, 100, 150):
+    for mebibytes in (100, 50, 200, 150):
         model.block = None
-        model(mebibytes)
+        model(Sized(mebibytes))
     model.block = None
     peak = memory.peak_bytes
     assert peak is not None
@@ -162,6 +174,25 @@ def test_the_peak_of_memory_is_what_was_in_use_at_once_above_the_start() -> None
     following = PeakMemory(CPU).peak_bytes
     assert following is not None
     assert following < 50 * MEBIBYTE
+
+
+@on_glibc
+def test_memory_is_looked_at_after_the_largest_batches_of_training_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, looks = nn.Identity(), []
+    memory = PeakMemory(CPU)
+    memory.watch(model)
+    monkeypatch.setattr(measure, "_bytes_in_use", lambda: looks.append(1))
+    looked = []
+    for tokens in (40, 30, 40, 20, 40, 50):
+        model(Sized(tokens))
+        looked.append(len(looks))
+    # The first one is before the optimizer has anything, so the next of its size counts too.
+    assert looked == [1, 2, 3, 3, 3, 4]
+    model.eval()
+    model(Sized(1000))
+    assert len(looks) == 4
 
 
 def test_the_environment_tells_the_machine_but_not_whose_it_is() -> None:
