@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Targets = Literal["query_value", "attention", "all_linear"]
 Init = Literal["zeros", "gaussian"]
 GAUSSIAN_DEVIATION = 0.02
+LANES = 16
+"""Products are made with a multiple of so many columns, zeros beyond the rank: vector units and
+matrix units compute no slower, and need code for few widths instead of one per rank."""
 
 
 class LowRankLinear(nn.Module):
@@ -45,10 +48,11 @@ class LowRankLinear(nn.Module):
         """``(..., in)`` to ``(..., out)``."""
         rows = inputs.reshape(-1, inputs.shape[-1])
         frozen: Tensor = self.frozen(rows)
-        narrow = F.linear(self.dropout(rows), self.down)
+        spare = -len(self.down) % LANES
+        narrow = F.linear(self.dropout(rows), F.pad(self.down, (0, 0, 0, spare)))
         # One product adds the scaled change in place, without a pass for each; autocast, which
         # leaves such a product alone, has made the two others.
-        up = self.up.t().to(narrow.dtype)
+        up = F.pad(self.up, (0, spare)).t().to(narrow.dtype)
         return frozen.addmm_(narrow, up, alpha=self.scaling).view(*inputs.shape[:-1], -1)
 
     @property

@@ -28,6 +28,20 @@ def test_a_two_by_two_change_by_hand() -> None:
     assert layer.weight.tolist() == [[3.0, 4.0], [-4.0, -7.0]]
 
 
+@pytest.mark.parametrize("rank", [1, 5, 16, 17])
+def test_a_rank_that_fills_no_lanes_changes_and_learns_by_the_formula(rank: int) -> None:
+    layer = _layer(LoRA(rank=rank, alpha_ratio=3.0)).double()
+    layer.frozen.requires_grad_(False)
+    inputs = torch.randn(7, 16, dtype=torch.float64, requires_grad=True)
+    learnt = [layer.up, layer.down, inputs]
+    outputs = layer(inputs)
+    expected = layer.frozen(inputs) + 3.0 * inputs @ layer.down.t() @ layer.up.t()
+    torch.testing.assert_close(outputs, expected)
+    slopes = [torch.autograd.grad(out.square().sum(), learnt) for out in (outputs, expected)]
+    assert [slope.shape for slope in slopes[0]] == [(24, rank), (rank, 16), (7, 16)]
+    torch.testing.assert_close(*slopes)
+
+
 @torch.no_grad()
 def test_merging_into_half_precision_keeps_the_whole_change() -> None:
     layer = _layer(LoRA(rank=2), torch.bfloat16)
