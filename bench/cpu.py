@@ -6,7 +6,7 @@ sequences longer than a question and its choices. Here a mask is cut from random
 attention is four batched matrix products around a softmax in float32. A bfloat16 product brings
 its weights into the order the processor wants each time it is called; those of a layer that does
 not learn are brought into it once. Results differ from torch's by rounding, and by which numbers
-are dropped.
+are dropped. States that several layers read are rounded to bfloat16 once for all of them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -42,6 +42,7 @@ class CpuKernels(TorchFunctionMode):
         self._random = None if seed is None else np.random.Generator(np.random.SFC64(seed))
         self._masks: tuple[Tensor, Tensor] | None = None
         self._packed: dict[int, _Packed] = {}
+        self._states: _Rounded | None = None
 
     def __torch_function__(
         self,
@@ -79,16 +80,28 @@ class CpuKernels(TorchFunctionMode):
         bias: Tensor | None = None,
     ) -> Tensor:
         narrow = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
-        learns = weight.requires_grad and torch.is_grad_enabled()
-        if narrow is not torch.bfloat16 or learns or input.ndim < 2 or not CAN_PACK:
+        if narrow is not torch.bfloat16:
             return F.linear(input, weight, bias)
+        rows = self._rounded(input)
+        if not _lasts(weight) or input.ndim < 2 or not CAN_PACK:
+            return F.linear(rows, weight, bias)
         packed = self._packed.get(id(weight))
         if packed is None or not packed.holds(weight):
             packed = self._packed[id(weight)] = _Packed(weight)
         apply: Callable[..., Tensor] = _FrozenLinear.apply
         if bias is not None and bias.requires_grad and torch.is_grad_enabled():
-            return apply(input.to(narrow), packed, None) + bias.to(narrow)
-        return apply(input.to(narrow), packed, None if bias is None else bias.to(narrow))
+            return apply(rows, packed, None) + bias.to(narrow)
+        return apply(rows, packed, None if bias is None else bias.to(narrow))
+
+    def _rounded(self, states: Tensor) -> Tensor:
+        """In bfloat16; made once for the layers that read the same states one after the other."""
+        whole = states if states._base is None else states._base
+        is_whole = whole.numel() == states.numel() and whole.is_contiguous()
+        if states.dtype is torch.bfloat16 or states.is_inference() or not is_whole:
+            return states.to(torch.bfloat16)
+        if self._states is None or not self._states.of(whole):
+            self._states = _Rounded(whole, whole._version, whole.to(torch.bfloat16))
+        return self._states.narrow.view(states.shape)
 
     def _attention(  # noqa: PLR0913 - torch's signature
         self,
@@ -177,6 +190,26 @@ class _Packed:
     def holds(self, weight: Tensor) -> bool:
         """Whether it is that weight, unchanged since."""
         return self._weight is weight and self._version == weight._version
+
+
+def _lasts(weight: Tensor) -> bool:
+    """Whether it is the same at the next call: nobody has computed it, and no step changes it."""
+    learns = weight.requires_grad and torch.is_grad_enabled()
+    return isinstance(weight, nn.Parameter) and not weight.is_inference() and not learns
+
+
+class _Rounded(NamedTuple):
+    """States, their version, and what they are in bfloat16."""
+
+    states: Tensor
+    version: int
+    narrow: Tensor
+
+    def of(self, states: Tensor) -> bool:
+        """Whether it was made of these, unchanged since, and passes gradients on if they do."""
+        passes_on = states.requires_grad and torch.is_grad_enabled()
+        same = self.states is states and self.version == states._version
+        return same and self.narrow.requires_grad == passes_on
 
 
 def _pack(weight: Tensor) -> Tensor:

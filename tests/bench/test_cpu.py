@@ -2,11 +2,13 @@
 
 import contextlib
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.cpu import CpuKernels, kernels
 
@@ -206,3 +208,63 @@ def test_a_layer_that_learns_is_left_to_torch() -> None:
     own = made.weight.grad.clone()
     products(made, None)
     assert torch.equal(made.weight.grad, own)
+
+
+def test_a_weight_that_was_computed_is_not_kept() -> None:
+    """It is another one at the next call, if perhaps at the same place."""
+    rows, made, mode = torch.randn(7, 48), layer(), CpuKernels()
+    expected = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for factor in (1, 2):
+            expected.append(F.linear(rows, made.weight * factor))
+            with mode:
+                torch.testing.assert_close(F.linear(rows, made.weight * factor), expected[-1])
+
+
+def read_by_two(mode: CpuKernels | None, change: bool = False) -> list[Tensor]:
+    """What a frozen layer and one that learns give for the same states, and the gradients."""
+    states = torch.randn(5, 7, 48, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    frozen, learns = layer(), layer(weight=True)
+    with torch.autocast("cpu", torch.bfloat16), mode or contextlib.nullcontext():
+        whole = states * 1
+        first = frozen(whole)
+        if change:
+            whole.mul_(3)
+        second = learns(whole.view(-1, 48))
+    (first.float().square().sum() + second.float().square().sum()).backward()
+    return [first.detach(), second.detach(), states.grad, learns.weight.grad]
+
+
+@pytest.mark.parametrize("change", [False, True])
+def test_layers_that_read_the_same_states_give_what_torch_gives(change: bool) -> None:
+    for expected, got in zip(
+        read_by_two(None, change), read_by_two(CpuKernels(), change), strict=True
+    ):
+        assert got.dtype == expected.dtype
+        torch.testing.assert_close(
+            got, expected, rtol=2e-2, atol=2e-2 * float(expected.abs().max())
+        )
+
+
+class Casts(TorchDispatchMode):
+    """Counts changes of type of tensors of one shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.count = shape, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._to_copy.default and args[0].shape == self.shape
+        return func(*args, **(kwargs or {}))
+
+
+def test_states_are_rounded_once_for_all_layers_that_read_them() -> None:
+    states = torch.randn(7, 48, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16), CpuKernels(), Casts((7, 48)) as casts:
+        layer(weight=True)(states)
+        layer()(states.view(7, 48))
+        assert casts.count == 1
+        with torch.no_grad():
+            assert not layer()(states).requires_grad
+        layer()(states).float().sum().backward()
+    assert states.grad is not None
