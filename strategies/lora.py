@@ -48,12 +48,14 @@ class LowRankLinear(nn.Module):
         """``(..., in)`` to ``(..., out)``."""
         rows = inputs.reshape(-1, inputs.shape[-1])
         frozen: Tensor = self.frozen(rows)
-        spare = -len(self.down) % LANES
-        narrow = F.linear(self.dropout(rows), F.pad(self.down, (0, 0, 0, spare)))
+        down, up = self.down, self.up
+        if spare := -len(down) % LANES:
+            down, up = F.pad(down, (0, 0, 0, spare)), F.pad(up, (0, spare))
+        narrow = F.linear(self.dropout(rows), down)
         # One product adds the scaled change in place, without a pass for each; autocast, which
         # leaves such a product alone, has made the two others.
-        up = F.pad(self.up, (0, spare)).t().to(narrow.dtype)
-        return frozen.addmm_(narrow, up, alpha=self.scaling).view(*inputs.shape[:-1], -1)
+        frozen.addmm_(narrow, up.t().to(narrow.dtype), alpha=self.scaling)
+        return frozen.view(*inputs.shape[:-1], -1)
 
     @property
     def weight(self) -> Tensor:
