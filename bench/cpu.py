@@ -26,6 +26,10 @@ from torch.overrides import TorchFunctionMode
 WORD = 1 << 15
 """Probabilities are rounded to multiples of 1/32768."""
 
+LANES = 16
+"""Numbers in float32 that a vector register holds; torch's softmax computes rows of fewer one by
+one, which takes up to six times as long."""
+
 CAN_PACK = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether this build of torch has the operators for packed weights."""
 
@@ -254,7 +258,7 @@ class _Attention(torch.autograd.Function):
         scores = torch.bmm(q, k.transpose(1, 2)).float().mul_(scale)
         if mask is not None:
             scores.view(batch, heads, *scores.shape[1:]).add_(mask)
-        weights = torch.softmax(scores, -1).to(q.dtype)
+        weights = _softmax_(scores).to(q.dtype)
         dropped = weights if noise is None else weights * noise.view_as(weights)
         ctx.save_for_backward(q, k, v, weights, noise)
         ctx.scale = scale
@@ -272,8 +276,7 @@ class _Attention(torch.autograd.Function):
             noise = noise.view_as(weights)
             dropped = weights * noise
             d_weights *= noise
-        wide, d_wide = weights.float(), d_weights.float()
-        d_scores = torch._softmax_backward_data(d_wide, wide, -1, torch.float32)
+        d_scores = _softmax_slope(weights.float(), d_weights.float())
         d_scores = d_scores.mul_(ctx.scale).to(q.dtype)
         needs_q, needs_k, needs_v = ctx.needs_input_grad[:3]
         return (
@@ -288,6 +291,22 @@ class _Attention(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _softmax_(scores: Tensor) -> Tensor:
+    """Softmax of each row, in place if the rows are narrow: torch's is slow for those."""
+    if scores.shape[-1] >= LANES:
+        return torch.softmax(scores, -1)
+    powers = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+    return powers.div_(powers.sum(-1, keepdim=True))
+
+
+def _softmax_slope(weights: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient of the scores, given that of their softmax."""
+    if weights.shape[-1] >= LANES:
+        return torch._softmax_backward_data(gradient, weights, -1, torch.float32)
+    parts = weights * gradient
+    return parts.addcmul_(weights, parts.sum(-1, keepdim=True), value=-1)
 
 
 def _flat(tensor: Tensor) -> Tensor:

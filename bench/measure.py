@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
@@ -65,21 +64,26 @@ def pass_seconds(
     precision: str,
     stopwatch: Stopwatch,
 ) -> list[float]:
-    """Seconds of the forward pass over each batch, after a few that do not count.
+    """Seconds of the forward pass over each batch, after those that do not count.
 
     Args:
         model: in the form to be timed.
-        batches: on its device.
+        batches: one or more, on its device.
         device: of the model.
         precision: ``fp32`` or ``bf16``.
         stopwatch: the clock.
     """
     model.eval()
     passes = list(batches)
-    warm_up = list(itertools.islice(itertools.cycle(passes), WARM_UPS))
     with torch.inference_mode(), autocast(device, precision), kernels(device):
-        seconds = [stopwatch.time(partial(model, batch)) for batch in (*warm_up, *passes)]
+        seconds = [stopwatch.time(partial(model, batch)) for batch in (*warm_ups(passes), *passes)]
     return seconds[WARM_UPS:]
+
+
+def warm_ups(batches: Sequence[Batch]) -> list[Batch]:
+    """The batches that are computed before any is timed, from the first to the last of those."""
+    places = np.linspace(0, len(batches) - 1, WARM_UPS).round().astype(int)
+    return [batches[place] for place in places]
 
 
 def latency(seconds: Sequence[float], questions: Sequence[int]) -> Latency:

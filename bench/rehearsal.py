@@ -57,9 +57,9 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
     reading = _reading(model, workbench, validation, clock)
     single = _single(model, workbench, clock)
     forms = 2 if type(spec.strategy).deploy is not Strategy.deploy else 1
-    batched = reading * _tokens(_warmed_up(workbench.batched)) / _tokens(validation)
-    singles = single * len(_warmed_up(workbench.singles)) * forms
-    always = clock.seconds["load"] + batched + singles
+    singles = single * (len(workbench.singles) + WARM_UPS) * forms
+    batched = reading * _tokens(workbench.batched) / _tokens(validation)
+    always = clock.seconds["load"] + singles + batched
     if not learns_inside:
         all_read = reading * (1 + _tokens(epoch) / _tokens(validation))
         return Rehearsal(step=0.0, trial=always, once=all_read)
@@ -118,11 +118,6 @@ def _passes(
         precision=workbench.precision,
         stopwatch=clock,
     )
-
-
-def _warmed_up(batches: Sequence[Batch]) -> list[Batch]:
-    """What is computed so that these can be timed."""
-    return [*batches[:WARM_UPS], *batches]
 
 
 def _spread(batches: Sequence[Batch], count: int) -> list[Batch]:

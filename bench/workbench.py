@@ -190,15 +190,15 @@ class Workbench:
         if self.precision == "bf16":
             store_in_bf16(model.backbone, trained_too=True)
         self._leave_out_unread(model)
-        single = latency(seconds(self.singles), ones)
+        taken = seconds([*self.singles, *self.batched])
+        single, batched = taken[: len(ones)], taken[len(ones) :]
         questions = [len(batch.rows) for batch in self.batched]
-        taken = seconds(self.batched)
-        throughput = sum(questions) / sum(taken)
+        throughput = sum(questions) / sum(batched)
         return Inference(
             seconds=self.validation.split.questions / throughput,
             questions_per_second=throughput,
-            single=single,
-            batched=latency(taken, questions),
+            single=latency(single, ones),
+            batched=latency(batched, questions),
             undeployed=undeployed,
         )
 

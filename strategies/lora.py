@@ -48,7 +48,8 @@ class LowRankLinear(nn.Module):
         """``(..., in)`` to ``(..., out)``."""
         rows = inputs.reshape(-1, inputs.shape[-1])
         frozen: Tensor = self.frozen(rows)
-        down, up = self.down, self.up
+        down: Tensor = self.down
+        up: Tensor = self.up
         if spare := -len(down) % LANES:
             down, up = F.pad(down, (0, 0, 0, spare)), F.pad(up, (0, spare))
         narrow = F.linear(self.dropout(rows), down)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,74 +11,84 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.cpu import CpuKernels, kernels
+from bench.cpu import LANES, CpuKernels, kernels
 
 SHAPE = (3, 4, 6, 8)
 """Sequences, heads, tokens, features."""
 
+WIDE = (3, 4, LANES + 2, 8)
 
-def tensors(dtype: torch.dtype = torch.float64, count: int = 3) -> list[Tensor]:
+both_widths = pytest.mark.parametrize("shape", [SHAPE, WIDE], ids=["narrow", "wide"])
+Shape = tuple[int, int, int, int]
+
+
+def tensors(dtype: torch.dtype = torch.float64, shape: Shape = SHAPE) -> list[Tensor]:
+    """Queries, keys and values."""
     generator = torch.Generator().manual_seed(0)
     return [
-        torch.randn(SHAPE, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
-        for _ in range(count)
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+        for _ in range(3)
     ]
 
 
-def boolean() -> Tensor:
+def boolean(tokens: int) -> Tensor:
     """Padding on the right: the last sequence has two tokens, the others all."""
-    mask = torch.ones(3, 1, 6, 6, dtype=torch.bool)
+    mask = torch.ones(3, 1, tokens, tokens, dtype=torch.bool)
     mask[2, ..., 2:] = False
     return mask
 
 
-MASKS: dict[str, dict[str, object]] = {
-    "none": {},
-    "boolean": {"attn_mask": boolean()},
-    "broadcast": {"attn_mask": boolean()[:, :, :1]},
-    "additive": {"attn_mask": torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(1))},
-    "causal": {"is_causal": True},
-    "scaled": {"scale": 0.7},
+def additive(tokens: int) -> Tensor:
+    return torch.randn(3, 1, tokens, tokens, generator=torch.Generator().manual_seed(1))
+
+
+OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "none": lambda _: {},
+    "boolean": lambda tokens: {"attn_mask": boolean(tokens)},
+    "broadcast": lambda tokens: {"attn_mask": boolean(tokens)[:, :, :1]},
+    "additive": lambda tokens: {"attn_mask": additive(tokens)},
+    "causal": lambda _: {"is_causal": True},
+    "scaled": lambda _: {"scale": 0.7},
+    "huge": lambda tokens: {"attn_mask": 200 * additive(tokens)},
 }
 
 
-@pytest.mark.parametrize("mask", MASKS)
+@both_widths
+@pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
 def test_attention_and_its_gradients_are_those_of_torch(
-    mask: str, dtype: torch.dtype, tolerance: float
+    name: str, dtype: torch.dtype, tolerance: float, shape: Shape
 ) -> None:
+    options = {
+        key: value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+        for key, value in OPTIONS[name](shape[2]).items()
+    }
     results = []
-    for mode in (False, True):
-        query, key, value = tensors(dtype)
-        options = {
-            name: option.to(dtype) if isinstance(option, Tensor) and option.is_floating_point()
-            else option
-            for name, option in MASKS[mask].items()
-        }  # fmt: skip
-        if mode:
-            with CpuKernels():
-                out = F.scaled_dot_product_attention(query, key, value, **options)  # type: ignore[arg-type]
-        else:
-            out = F.scaled_dot_product_attention(query, key, value, **options)  # type: ignore[arg-type]
+    for mode in (contextlib.nullcontext(), CpuKernels()):
+        inputs = tensors(dtype, shape)
+        with mode:
+            out = F.scaled_dot_product_attention(*inputs, **options)
         out.square().sum().backward()
-        results.append([out.detach(), query.grad, key.grad, value.grad])
+        results.append([out.detach(), *(tensor.grad for tensor in inputs)])
     for expected, found in zip(*results, strict=True):
-        assert found is not None
         assert expected is not None
-        torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
+        assert found is not None
+        apart = tolerance * max(1.0, float(expected.abs().max()))
+        torch.testing.assert_close(found, expected, atol=apart, rtol=tolerance)
 
 
-def test_the_gradient_of_attention_is_the_slope_also_under_dropout() -> None:
+@both_widths
+def test_the_gradient_of_attention_is_the_slope_also_under_dropout(shape: Shape) -> None:
     def attend(*inputs: Tensor) -> Tensor:
         with CpuKernels(3):  # draws the same each time
             return F.scaled_dot_product_attention(*inputs, dropout_p=0.5)
 
-    inputs = [tensor.float().detach().requires_grad_() for tensor in tensors()]
+    inputs = [tensor.float().detach().requires_grad_() for tensor in tensors(shape=shape)]
     out = attend(*inputs)
-    direction = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
+    direction = torch.randn(shape, generator=torch.Generator().manual_seed(2))
     gradients = torch.autograd.grad((out * direction).sum(), inputs)
     for place, gradient in enumerate(gradients):
-        step = torch.randn(SHAPE, generator=torch.Generator().manual_seed(place)) * 1e-2
+        step = torch.randn(shape, generator=torch.Generator().manual_seed(place)) * 1e-2
         moved = [tensor.detach() for tensor in inputs]
         ahead, behind = list(moved), list(moved)
         ahead[place], behind[place] = moved[place] + step, moved[place] - step
@@ -85,12 +96,11 @@ def test_the_gradient_of_attention_is_the_slope_also_under_dropout() -> None:
         torch.testing.assert_close(slope, (gradient * step).sum(), atol=1e-3, rtol=2e-2)
 
 
-def test_a_token_that_may_look_at_nothing_gives_no_nan() -> None:
-    query, key, value = tensors(torch.float32)
+@both_widths
+def test_a_token_that_may_look_at_nothing_gives_no_nan(shape: Shape) -> None:
+    nothing = torch.zeros(3, 1, shape[2], shape[2], dtype=torch.bool)
     with CpuKernels():
-        out = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=torch.zeros(3, 1, 6, 6, dtype=torch.bool)
-        )
+        out = F.scaled_dot_product_attention(*tensors(torch.float32, shape), attn_mask=nothing)
     assert out.isfinite().all()
 
 

@@ -30,6 +30,7 @@ from bench.measure import (
     pass_seconds,
     predict,
     trained_tensors,
+    warm_ups,
 )
 from bench.tokens import evaluation_order
 from tests.trials import make_questions
@@ -97,12 +98,19 @@ def test_latency_is_milliseconds_per_question_after_the_warm_up() -> None:
         stopwatch=Stopwatch(now=clock),
     )
     assert seconds == [5.0, 1.0, 4.0, 2.0, 1.5]
-    assert model.sizes == [2] * WARM_UPS + sizes
+    assert model.sizes == [2, 2, 1, *sizes]
     assert model.modes == {(False, True)}
     told = latency(seconds, sizes)
     # 500, 1000, 1500, 2000 and 2500 ms: quartiles 1000 and 2000, 95 % lies 0.8 of the last step up.
     assert (told.batch_size, told.repeats) == (2, 5)
     assert (told.p50, told.p95, told.iqr) == pytest.approx((1500, 2400, 1000))
+
+
+def test_the_first_the_middle_and_the_last_batch_warm_up() -> None:
+    split = make_questions(9)
+    batches = [collate(split, np.array([row], dtype=np.int32)) for row in range(9)]
+    assert warm_ups(batches) == [batches[0], batches[4], batches[8]]
+    assert warm_ups(batches[:1]) == [batches[0]] * WARM_UPS
 
 
 def test_counting_counts_numbers_and_only_trained_ones_are_trained() -> None:

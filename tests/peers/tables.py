@@ -40,6 +40,8 @@ PEERS = {
     ),
 }
 
+WARMED_UP = " Before that every system ran one trial that does not count, to warm the machine up."
+
 
 def _compared(found: dict[str, Any]) -> list[str]:
     own = found["ours"]
@@ -61,7 +63,8 @@ def _compared(found: dict[str, Any]) -> list[str]:
         f"{found['trials']} configurations, the same for all, 1 epoch of {found['train']} questions"
         f" of {found['dataset']}, {found['validation']} validation questions, model"
         f" {found['model']}. {SYSTEMS} "
-        + " ".join(f"{kind.capitalize()}: {PEERS[kind]}." for kind in found["peers"]),
+        + " ".join(f"{kind.capitalize()}: {PEERS[kind]}." for kind in found["peers"])
+        + (WARMED_UP if found.get("warmed_up") else ""),
         table(("system", "computes in", "s", "s per trial", "ratio", "mean accuracy"), rows),
         "Accuracy of ours less theirs, same configurations. SE: standard error of the mean of the"
         " paired differences, which share seed and questions; binomial SE: of one accuracy.",
