@@ -1,12 +1,11 @@
 """Dropout, attention and frozen layers for CPUs, where torch's own take longer than they need.
 
 torch draws a dropout mask by one Bernoulli trial per number from a scalar generator, and falls
-back to unfused attention as soon as attention drops anything; its fused attention is made for
-sequences longer than a question and its choices. Here a mask is cut from random 16-bit words, and
-attention is four batched matrix products around a softmax in float32. A bfloat16 product brings
-its weights into the order the processor wants each time it is called; those of a layer that does
-not learn are brought into it once. Results differ from torch's by rounding, and by which numbers
-are dropped. States that several layers read are rounded to bfloat16 once for all of them.
+back to unfused attention as soon as attention drops anything; here a mask is cut from random 16-bit
+words, and attention is our own. A bfloat16 product brings its weights into the order the processor
+wants each time it is called; those of a layer that does not learn are brought into it once. States
+that several layers read are rounded to bfloat16 once for all of them. Results differ from torch's
+by rounding, and by which numbers are dropped.
 """
 
 from __future__ import annotations
@@ -23,12 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from bench.attention import attend
+
 WORD = 1 << 15
 """Probabilities are rounded to multiples of 1/32768."""
-
-LANES = 16
-"""Numbers in float32 that a vector register holds; torch's softmax computes rows of fewer one by
-one, which takes up to six times as long."""
 
 CAN_PACK = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether this build of torch has the operators for packed weights."""
@@ -130,8 +127,7 @@ class CpuKernels(TorchFunctionMode):
             attn_mask = torch.ones(shape[2:], dtype=torch.bool).tril()
         noise = self._noise(shape, dropout_p, query.dtype) if dropout_p else None
         scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-        apply: Callable[..., Tensor] = _Attention.apply
-        return apply(query, key, value, self._additive(attn_mask), noise, scale)
+        return attend(query, key, value, self._additive(attn_mask), noise, scale)
 
     def _additive(self, mask: Tensor | None) -> Tensor | None:
         """The mask as what is added to scores; made once for all layers that share it."""
@@ -238,77 +234,3 @@ class _FrozenLinear(torch.autograd.Function):
 def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return product
-
-
-class _Attention(torch.autograd.Function):
-    """Softmax of scaled scores in float32, products in the precision of the operands."""
-
-    @staticmethod
-    def forward(  # noqa: PLR0913
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        noise: Tensor | None,
-        scale: float,
-    ) -> Tensor:
-        batch, heads = query.shape[:2]
-        q, k, v = (_flat(tensor) for tensor in (query, key, value))
-        scores = torch.bmm(q, k.transpose(1, 2)).float().mul_(scale)
-        if mask is not None:
-            scores.view(batch, heads, *scores.shape[1:]).add_(mask)
-        weights = _softmax_(scores).to(q.dtype)
-        dropped = weights if noise is None else weights * noise.view_as(weights)
-        ctx.save_for_backward(q, k, v, weights, noise)
-        ctx.scale = scale
-        return torch.bmm(dropped, v).view(batch, heads, q.shape[1], v.shape[2])
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        q, k, v, weights, noise = ctx.saved_tensors
-        batch, heads = gradient.shape[:2]
-        out = _flat(gradient)
-        d_weights = torch.bmm(out, v.transpose(1, 2))
-        dropped = weights
-        if noise is not None:
-            noise = noise.view_as(weights)
-            dropped = weights * noise
-            d_weights *= noise
-        d_scores = _softmax_slope(weights.float(), d_weights.float())
-        d_scores = d_scores.mul_(ctx.scale).to(q.dtype)
-        needs_q, needs_k, needs_v = ctx.needs_input_grad[:3]
-        return (
-            torch.bmm(d_scores, k).view(batch, heads, *q.shape[1:]) if needs_q else None,
-            torch.bmm(d_scores.transpose(1, 2), q).view(batch, heads, *k.shape[1:])
-            if needs_k
-            else None,
-            torch.bmm(dropped.transpose(1, 2), out).view(batch, heads, *v.shape[1:])
-            if needs_v
-            else None,
-            None,
-            None,
-            None,
-        )
-
-
-def _softmax_(scores: Tensor) -> Tensor:
-    """Softmax of each row, in place if the rows are narrow: torch's is slow for those."""
-    if scores.shape[-1] >= LANES:
-        return torch.softmax(scores, -1)
-    powers = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
-    return powers.div_(powers.sum(-1, keepdim=True))
-
-
-def _softmax_slope(weights: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient of the scores, given that of their softmax."""
-    if weights.shape[-1] >= LANES:
-        return torch._softmax_backward_data(gradient, weights, -1, torch.float32)
-    parts = weights * gradient
-    return parts.addcmul_(weights, parts.sum(-1, keepdim=True), value=-1)
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """``(sequences, heads, …)`` to ``(sequences · heads, …)``."""
-    return tensor.reshape(-1, *tensor.shape[2:])

@@ -16,8 +16,8 @@ from types import ModuleType
 from bench.strategy import Strategy
 
 RESULT_MODULES = (
-    "anatomy", "last_block", "source", "model", "tokens", "batches", "cpu", "train", "measure",
-    "workbench", "trial",
+    "anatomy", "last_block", "source", "model", "tokens", "batches", "attention", "cpu", "train",
+    "measure", "workbench", "trial",
 )  # fmt: skip
 """Modules of ``bench`` that decide what comes out of a trial."""
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.cpu import LANES, CpuKernels, kernels
+from bench.attention import LANES
+from bench.cpu import CpuKernels, kernels
 
 SHAPE = (3, 4, 6, 8)
 """Sequences, heads, tokens, features."""
