@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check bench bench-quick clean
+.PHONY: setup demo test test-faults check bench bench-quick clean
 
 setup: $(READY)
 
@@ -17,6 +17,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-faults: $(READY)
+	FAULTS=whole $(BIN)/python -m pytest tests/faults -m 'not gpu' -v
 
 check: $(READY)
 	$(BIN)/ruff check .

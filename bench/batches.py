@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -60,6 +60,23 @@ class Batch:
     def padded_tokens(self) -> int:
         """Tokens computed."""
         return self.inputs["attention_mask"].numel()
+
+    def parts(self, questions: int) -> Iterator[Batch]:
+        """The same questions, so many at a time; padded as they are."""
+        for start in range(0, len(self.rows), questions):
+            inside = (self.question >= start) & (self.question < start + questions)
+            places = inside.nonzero().squeeze(1)
+            kept = slice(int(places[0]), int(places[-1]) + 1)  # sequences stand by question
+            yield replace(
+                self,
+                inputs={name: tensor[kept] for name, tensor in self.inputs.items()},
+                sequences=self.sequences[kept],
+                question=self.question[kept] - start,
+                choice=self.choice[kept],
+                answers=self.answers[start : start + questions],
+                rows=self.rows[start : start + questions],
+                vectors=None if self.vectors is None else self.vectors[kept],
+            )
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""

@@ -7,6 +7,7 @@
     │   ├── StudyError      a study file, an option, a strategy or knob name
     │   └── LedgerError     a run folder that is not one, or that another command is using
     ├── PluginError         a strategy plug-in that does not import or breaks the contract
+    ├── StorageError        the run folder cannot be written: the run stops, nothing is lost
     ├── TrialRefused        this strategy cannot adapt this model: the trial is skipped, not failed
     └── TrialDiverged       the loss of a trial is no longer a finite number
 
@@ -15,6 +16,9 @@ pickling on its way from a worker, and builds its sentence in ``__str__``.
 """
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 
 class PareTuneError(Exception):
@@ -65,6 +69,31 @@ class LedgerError(InputError):
     title = "the run folder cannot be used"
 
 
+class StorageError(PareTuneError):
+    """A file of the run folder cannot be written; the run stops and can be taken up again.
+
+    Args:
+        path: the file.
+        size: bytes that were to be written.
+        free: bytes that are free there; ``None`` if that cannot be told.
+        reason: the system's.
+    """
+
+    def __init__(self, path: str, size: int, free: int | None, reason: str) -> None:
+        super().__init__(path, size, free, reason)
+        self.path = path
+        self.size = size
+        self.free = free
+        self.reason = reason
+
+    def __str__(self) -> str:
+        room = "" if self.free is None else f", {self.free} bytes are free there"
+        return (
+            f"stopped: {self.path} ({self.size} bytes) cannot be written: {self.reason}{room};"
+            " what has ended is kept: make room and run the same command again"
+        )
+
+
 class PluginError(PareTuneError):
     """A plug-in of an installed distribution that cannot be used; the others still run."""
 
@@ -109,3 +138,31 @@ class TrialDiverged(PareTuneError):
 
     def __str__(self) -> str:
         return f"the loss became {self.loss} at step {self.step}"
+
+
+class Faults:
+    """Gathers what is wrong in several places, so that it is told at once.
+
+    Attributes:
+        problems: one sentence per fault.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def add(self, *problems: str) -> None:
+        """Notes faults."""
+        self.problems.extend(problems)
+
+    @contextlib.contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Notes the faults of an error that is raised inside, which ends there."""
+        try:
+            yield
+        except InputError as error:
+            self.add(*error.problems)
+
+    def raise_any(self, kind: type[InputError] = InputError) -> None:
+        """Raises one error with all faults, if there are any."""
+        if self.problems:
+            raise kind(*self.problems)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,11 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import LedgerError
-from bench.record import StudyRecord, TrialRecord
+from bench.record import Part, StudyRecord, TrialRecord
+from bench.scrub import scrubbed
+from bench.storage import storage_error, write_whole
+
+FOLDERS = ("trials", "working", "checkpoints", "report")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +31,25 @@ class Records:
     damaged: dict[Path, str]
 
 
+class AtWork(Part):
+    """A trial that has begun and not ended: running, or interrupted if no command is at work.
+
+    Attributes:
+        trial: its name in reports.
+        fingerprint: of the trial.
+        attempt: which it is, from 1.
+        deaths: workers that have died of it.
+    """
+
+    trial: str
+    fingerprint: str
+    attempt: int
+    deaths: int
+
+
 @dataclass(frozen=True)
 class Ledger:
-    """A run folder: ``study.json``, ``trials/``, ``checkpoints/``, ``report/``.
+    """A run folder: ``study.json`` and ``FOLDERS``.
 
     Attributes:
         folder: its path; made at the first write.
@@ -51,13 +69,52 @@ class Ledger:
     def _trial(self, fingerprint: str) -> Path:
         return self.folder / "trials" / f"{fingerprint}.json"
 
-    def write(self, record: TrialRecord) -> None:
-        """Adds a finished trial, or replaces it by a fuller record of the same trial."""
-        write_whole(self._trial(record.fingerprint), _json(record))
+    def stack(self, fingerprint: str) -> Path:
+        """File where a worker that gives up a hung trial writes what it was doing."""
+        return self.folder / "working" / f"{fingerprint}.stack"
 
-    def write_study(self, study: StudyRecord) -> None:
-        """States what this folder was last asked to do."""
+    def _at_work(self, fingerprint: str) -> Path:
+        return self.folder / "working" / f"{fingerprint}.json"
+
+    def begin(self, at_work: AtWork) -> None:
+        """Notes that a trial is at work. Only told, never relied on: not synced to the disk."""
+        write_whole(self._at_work(at_work.fingerprint), _json(at_work), durable=False)
+
+    def at_work(self) -> list[AtWork]:
+        """Trials that have begun and not ended, by name."""
+        found = []
+        for path in (self.folder / "working").glob("*.json"):
+            with contextlib.suppress(OSError, ValidationError):
+                found.append(AtWork.model_validate_json(path.read_bytes()))
+        return sorted(found, key=lambda at_work: at_work.trial)
+
+    def write(self, record: TrialRecord) -> TrialRecord:
+        """Adds a finished trial, or replaces it by a fuller record of the same trial.
+
+        Returns:
+            The record as it was written: without secrets.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        record = scrubbed(record)
+        write_whole(self._trial(record.fingerprint), _json(record))
+        self._at_work(record.fingerprint).unlink(missing_ok=True)
+        self.stack(record.fingerprint).unlink(missing_ok=True)
+        return record
+
+    def write_study(self, study: StudyRecord) -> StudyRecord:
+        """States what this folder was last asked to do.
+
+        Returns:
+            The record as it was written: without secrets.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        study = scrubbed(study)
         write_whole(self.folder / "study.json", _json(study))
+        return study
 
     def study(self) -> StudyRecord:
         """What this folder was last asked to do.
@@ -80,6 +137,9 @@ class Ledger:
         readable: dict[str, TrialRecord] = {}
         damaged: dict[Path, str] = {}
         for path in sorted((self.folder / "trials").glob("*.json")):
+            if path.is_symlink():
+                damaged[path] = "is a link"
+                continue
             try:
                 record = TrialRecord.model_validate_json(path.read_bytes())
             except (OSError, ValidationError) as error:
@@ -95,26 +155,65 @@ class Ledger:
     def lock(self) -> Iterator[None]:
         """Keeps other commands from writing here; the system frees it with the process.
 
+        Clears away what a command that was killed has left half done.
+
         Raises:
-            LedgerError: another command is at work in this folder.
+            LedgerError: another command is at work in this folder, or it leads out of itself.
+            StorageError: the folder cannot be made.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / ".lock"
         lock = FileLock(path, timeout=0)
+        is_new = not self.folder.exists()
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             raise LedgerError(
                 f"{self.folder}: another paretune command is writing here; wait for it or"
                 " choose another --out"
             ) from None
+        except OSError as error:
+            raise storage_error(path, 0, error) from error
         try:
+            self._check_inside()
+            self._clear()
             yield
         finally:
             if list(self.folder.iterdir()) == [path]:  # nothing came of it: leave no trace
                 path.unlink()
-                self.folder.rmdir()
+                if is_new:
+                    self.folder.rmdir()
             lock.release()
+
+    @property
+    def locked(self) -> bool:
+        """Whether a command is writing here."""
+        path = self.folder / ".lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except (Timeout, OSError):
+            return True
+        lock.release()
+        return False
+
+    def _check_inside(self) -> None:
+        links = [name for name in FOLDERS if (self.folder / name).is_symlink()]
+        if links:
+            raise LedgerError(
+                *(f"{self.folder / name}: is a link, a folder is needed" for name in links)
+            )
+
+    def _clear(self) -> None:
+        """Removes temporary files, and marks of trials that no worker has died of."""
+        for name in FOLDERS:
+            for path in (self.folder / name).glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+        for at_work in self.at_work():
+            if not at_work.deaths:
+                self._at_work(at_work.fingerprint).unlink(missing_ok=True)
 
 
 def set_aside(damaged: Path) -> Path:
@@ -122,32 +221,6 @@ def set_aside(damaged: Path) -> Path:
     aside = damaged.with_suffix(".json.damaged")
     damaged.replace(aside)
     return aside
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that at every instant it is absent, old or new, never half.
-
-    A temporary file in the same folder is filled, synced and renamed; the folder is synced too,
-    so that the rename outlives a power cut.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _json(record: BaseModel) -> bytes:

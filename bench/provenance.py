@@ -10,11 +10,15 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import requires, version
 from pathlib import Path
 from types import ModuleType
 
+from packaging.requirements import Requirement
+
 from bench.strategy import Strategy
 
+DISTRIBUTION = "paretune"
 RESULT_MODULES = (
     "anatomy", "last_block", "source", "model", "tokens", "batches", "attention", "cpu", "train",
     "measure", "workbench", "trial",
@@ -70,6 +74,26 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def outdated() -> list[str]:
+    """What is installed in a version older than this package needs, in a sentence each.
+
+    A floor is where faults and holes of earlier versions are closed; an installer keeps it, but
+    not whoever installs something else afterwards.
+    """
+    problems = []
+    for line in requires(DISTRIBUTION) or []:
+        needed = Requirement(line)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        found = version(needed.name)
+        if not needed.specifier.contains(found, prereleases=True):
+            problems.append(
+                f"{needed.name} {found} is installed, {needed.specifier} is needed; run:"
+                f" pip install '{needed.name}{needed.specifier}'"
+            )
+    return problems
 
 
 def shown_command(arguments: Sequence[str]) -> str:

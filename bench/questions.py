@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,20 +96,19 @@ def read_questions(path: Path, faults: list[str]) -> list[Question]:
 
     Blank lines, a byte-order mark and CRLF line ends are taken as they come.
     """
-    questions: list[Question] = []
+    found: list[tuple[int, Question]] = []
     for number, line in _lines(path, faults):
         try:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise RowError(f"row: must be an object, got {_shown(row)}")
-            questions.append(question_from_row(row, f"{path.stem}-{number}"))
+            found.append((number, question_from_row(row, f"{path.stem}-{number}")))
         except RowError as error:
             faults.extend(f"{path.name}:{number}: {fault}" for fault in error.faults)
         except (ValueError, RecursionError) as error:  # cut short, endless digits, nested too deep
             reason = getattr(error, "msg", None) or error
             faults.append(f"{path.name}:{number}: row: is no complete JSON ({reason})")
-    _check_whole(path.name, questions, faults)
-    return questions
+    return _whole(path.name, found, faults)
 
 
 def _lines(path: Path, faults: list[str]) -> Iterator[tuple[int, str]]:
@@ -129,22 +127,26 @@ def _lines(path: Path, faults: list[str]) -> Iterator[tuple[int, str]]:
 
 def questions_from_rows(name: str, rows: Iterable[Row], faults: list[str]) -> list[Question]:
     """Checks rows that come from elsewhere than a file; rows count from 1."""
-    questions: list[Question] = []
+    found: list[tuple[int, Question]] = []
     for number, row in enumerate(rows, start=1):
         try:
-            questions.append(question_from_row(row, f"{name}-{number}"))
+            found.append((number, question_from_row(row, f"{name}-{number}")))
         except RowError as error:
             faults.extend(f"{name}:{number}: {fault}" for fault in error.faults)
-    _check_whole(name, questions, faults)
-    return questions
+    return _whole(name, found, faults)
 
 
-def _check_whole(name: str, questions: list[Question], faults: list[str]) -> None:
-    counts = Counter(question.identifier for question in questions)
-    repeated = sorted(identifier for identifier, count in counts.items() if count > 1)
-    faults.extend(f"{name}: id: {_shown(identifier)} stands twice" for identifier in repeated)
-    if not questions and not any(fault.startswith(f"{name}:") for fault in faults):
+def _whole(name: str, found: list[tuple[int, Question]], faults: list[str]) -> list[Question]:
+    """The questions; adds what is wrong with them as a whole to ``faults``."""
+    first: dict[str, int] = {}
+    for number, question in found:
+        earlier = first.setdefault(question.identifier, number)
+        if earlier != number:
+            shown = _shown(question.identifier)
+            faults.append(f"{name}:{number}: id: {shown} stands on line {earlier} too")
+    if not found and not any(fault.startswith(f"{name}:") for fault in faults):
         faults.append(f"{name}: holds no question")
+    return [question for _, question in found]
 
 
 def _all_texts(value: object) -> bool:

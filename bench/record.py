@@ -27,6 +27,7 @@ class Status(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     DIVERGED = "diverged"
     TIMED_OUT = "timed_out"
+    QUARANTINED = "quarantined"
 
 
 RETRIED_ON_RESUME = frozenset({Status.FAILED, Status.TIMED_OUT})
@@ -183,7 +184,10 @@ class TestScore(Part):
 
 
 class TrialRecord(Part):
-    """One finished trial: all we will ever know of it. A group that was not reached is ``None``."""
+    """One finished trial: all we will ever know of it. A group that was not reached is ``None``.
+
+    ``micro_batch`` is the questions of a pass where a whole batch did not fit into memory.
+    """
 
     schema_version: Literal[1] = SCHEMA
     study: str
@@ -204,6 +208,7 @@ class TrialRecord(Part):
     seconds: Seconds | None = None
     inference: Inference | None = None
     peak_bytes: int | None = None
+    micro_batch: int | None = None
     environment: Environment | None = None
     traceback: str | None = None
     test: TestScore | None = None

@@ -11,6 +11,7 @@ from bench.space import LEARNING_RATE, Value
 from bench.strategy import Strategy
 
 Pooling: TypeAlias = Literal["cls", "mean", "last"]
+MicroBatch: TypeAlias = Literal["whole", "auto"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 
@@ -28,6 +29,8 @@ class TrainSettings:
         warmup_ratio: share of the steps in which the learning rate rises from 0.
         clip_norm: largest L2 norm of the gradient of all trained parameters together.
         head_dropout: dropout before the head.
+        micro_batch: ``whole`` ends a trial whose batch does not fit into memory; ``auto`` has it
+            compute the batch in halves, quarters … whose gradients are added up.
     """
 
     epochs: int = 3
@@ -39,6 +42,7 @@ class TrainSettings:
     warmup_ratio: float = 0.1
     clip_norm: float = 1.0
     head_dropout: float = 0.1
+    micro_batch: MicroBatch = "whole"
 
 
 @dataclass(frozen=True, kw_only=True)

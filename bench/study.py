@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from bench.arm import Arm, make_arm
-from bench.errors import StudyError
+from bench.errors import Faults, StudyError
 from bench.plugins import NAME
 from bench.record import Halving
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
-from bench.spec import Pooling, Precision, TrainSettings
+from bench.spec import MicroBatch, Pooling, Precision, TrainSettings
 from bench.strategy import installed_strategies
+from bench.study_text import NO_TEXT, read_study_text
 
 ALL = "all"
 Count = Annotated[int, Field(ge=1)]
@@ -56,6 +64,7 @@ class StudyFile(BaseModel):
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    micro_batch: MicroBatch = "whole"
     train_limit: Count | None = None
     validation_limit: Count | None = None
     test_limit: Count | None = None
@@ -64,6 +73,14 @@ class StudyFile(BaseModel):
     halving: bool = False
     reduction_factor: Annotated[int, Field(ge=2)] = 2
     grace_epochs: Count = 1
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch(cls, value: object, info: ValidationInfo) -> object:
+        """``true`` would pass for the number 1."""
+        if isinstance(value, bool) and info.field_name != "halving":
+            raise ValueError("is a switch; a number or a text is needed")
+        return value
 
     @field_validator("name")
     @classmethod
@@ -117,15 +134,36 @@ def load_study(path: Path | None, overrides: Mapping[str, Any], sets: Sequence[s
     Raises:
         StudyError: with one sentence per key, value or name that does not fit.
     """
-    keys = {**(_read(path) if path else {}), **overrides}
+    faults = Faults()
+    study = check_study(path, overrides, sets, faults)
+    faults.raise_any(StudyError)
+    return study
+
+
+def check_study(
+    path: Path | None, overrides: Mapping[str, Any], sets: Sequence[str], faults: Faults
+) -> Study:
+    """As ``load_study``, but notes the faults and returns what is sound of the study.
+
+    What has a fault is left at its default, so that model, data and folder can still be looked
+    at and all faults told at once.
+    """
+    text = NO_TEXT
+    with faults.gathered():
+        text = read_study_text(path) if path else NO_TEXT
+    keys, problems = {**text.content, **overrides}, []
     try:
         file = StudyFile.model_validate(keys)
     except ValidationError as error:
-        raise StudyError(*(_told(fault) for fault in error.errors())) from error
-    problems = _without_rung(file)
+        told = error.errors()
+        problems = [_told(fault) for fault in told]
+        wrong = {fault["loc"][0] for fault in told}
+        file = StudyFile.model_validate({k: v for k, v in keys.items() if k not in wrong})
+    problems += _without_rung(file)
     arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
-    if problems:
-        raise StudyError(*problems)
+    given = {key: line for key, line in text.lines.items() if key.split(".")[0] not in overrides}
+    where = replace(text, lines=given)
+    faults.add(*map(where.located, problems))
     name = file.name or (
         _label(path.stem) if path else f"{_label(file.dataset)}-{_label(file.model)}"
     )
@@ -137,7 +175,7 @@ def _without_rung(file: StudyFile) -> list[str]:
     if not file.halving or file.grace_epochs < file.epochs:
         return []
     return [
-        f"halving: no rung, since grace_epochs < epochs must hold, got grace_epochs ="
+        f"grace_epochs: no rung, since grace_epochs < epochs must hold, got grace_epochs ="
         f" {file.grace_epochs}, epochs = {file.epochs}; raise --epochs, lower --grace-epochs or"
         " leave trials alone with --no-halving"
     ]
@@ -148,19 +186,6 @@ def preset(name: str) -> Path:
     import search_spaces.presets
 
     return Path(next(iter(search_spaces.presets.__path__))) / f"{name}.yaml"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
-        raise StudyError(f"{path}: is no YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        allowed = ", ".join(StudyFile.model_fields)
-        raise StudyError(f"{path}: must be a mapping of {allowed}")
-    return content
 
 
 def _arm_settings(strategies: str | list[str] | dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -198,9 +223,11 @@ def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[
     for name, given in settings.items():
         kind = given.pop("strategy", name)
         if not NAME.fullmatch(name):
-            problems.append(f"arm {name!r}: a name must match {NAME.pattern}")
+            problems.append(f"{name}: a name must match {NAME.pattern}")
         elif not isinstance(kind, str) or kind not in found:
-            problems.append(f"unknown strategy {kind!r}; installed are {', '.join(sorted(found))}")
+            problems.append(
+                f"{name}: unknown strategy {kind!r}; installed are {', '.join(sorted(found))}"
+            )
         else:
             space = installed_spaces().found.get(kind, UNKNOWN_STRATEGY)
             try:

@@ -30,6 +30,10 @@ class Training:
         total_steps: optimizer steps of all epochs, at whose end the learning rate is 0.
         precision: ``fp32`` or ``bf16``.
         seed: of dropout.
+
+    Attributes:
+        micro_batch: most questions of a forward pass; fewer than a batch once memory was too
+            short for one.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Training:
         self._clip_norm = settings.clip_norm
         self._kernels = kernels(self._device, seed)
         self._steps = 0
+        self._splits = settings.micro_batch == "auto"
+        self.micro_batch = settings.batch_size
         self._optimizer = torch.optim.AdamW(
             _groups(self._trained, settings.weight_decay), lr=learning_rate, fused=True
         )
@@ -80,17 +86,46 @@ class Training:
 
     def _step(self, batch: Batch) -> torch.Tensor:
         """One optimizer step; the loss stays on the device, so that nothing waits for it."""
-        with autocast(self._device, self._precision), self._kernels:
-            logits = self._model(batch)
-        loss = F.cross_entropy(logits, batch.answers)
-        loss.backward()
+        loss = self._gradients(batch)
         norm = nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._steps += 1
         # Such a gradient spoils the weights, which no later loss tells if this step is the last.
-        return torch.where(norm.isfinite(), loss.detach(), torch.nan)
+        return torch.where(norm.isfinite(), loss, torch.nan)
+
+    def _gradients(self, batch: Batch) -> torch.Tensor:
+        """Adds up the gradients of a batch, in as large parts as memory allows; gives the loss."""
+        while True:
+            try:
+                return self._added_up(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not (self._splits and self.micro_batch > 1 and is_out_of_memory(error)):
+                    raise
+            # The error held on to what it had been computing; now it is gone.
+            self._optimizer.zero_grad(set_to_none=True)
+            self.micro_batch = -(-min(self.micro_batch, len(batch.rows)) // 2)
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _added_up(self, batch: Batch) -> torch.Tensor:
+        whole = len(batch.rows)
+        total = torch.zeros((), device=self._device)
+        for part in [batch] if whole <= self.micro_batch else batch.parts(self.micro_batch):
+            with autocast(self._device, self._precision), self._kernels:
+                logits = self._model(part)
+            loss = F.cross_entropy(logits, part.answers, reduction="sum") / whole
+            loss.backward()
+            total += loss.detach()
+        return total
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """CUDA has a class of its own; the CPU allocator raises a RuntimeError that says so."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:

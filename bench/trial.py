@@ -11,8 +11,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save
 
-from bench.errors import TrialDiverged, TrialRefused
-from bench.ledger import write_whole
+from bench.errors import StorageError, TrialDiverged, TrialRefused
 from bench.measure import (
     PeakMemory,
     accuracy,
@@ -23,9 +22,11 @@ from bench.measure import (
 )
 from bench.model import MultipleChoiceModel
 from bench.record import Accuracy, Parameters, Seconds, Status, TestScore, TrialRecord
+from bench.scrub import scrub
 from bench.spec import TrialSpec
+from bench.storage import write_whole
 from bench.tokens import TokenSplit
-from bench.train import Training
+from bench.train import Training, is_out_of_memory
 from bench.workbench import Features, Workbench
 
 TRACEBACK_LINES = 30
@@ -86,7 +87,7 @@ class Trial:
     """
 
     def __init__(self, spec: TrialSpec, workbench: Workbench, checkpoint: Path) -> None:
-        self._spec = spec
+        self.spec = spec
         self._bench = workbench
         self._checkpoint = checkpoint
         self._clock = workbench.stopwatch()
@@ -99,16 +100,21 @@ class Trial:
         """Trains and validates one epoch; after the last one the progress holds the record.
 
         Whatever goes wrong inside a trial ends here as a record with a status and a reason.
+
+        Raises:
+            StorageError: what was trained cannot be stored.
         """
         try:
             self._learner = self._learner or self._prepare()
             self._train_epoch(self._learner)
-            done = len(self._per_epoch) == self._spec.settings.epochs
+            done = len(self._per_epoch) == self.spec.settings.epochs
             record = self._finish(self._learner) if done else self._so_far(self._learner)
+        except StorageError:
+            raise  # the trial is sound, and will run again when there is room
         except Exception as error:
-            if isinstance(error, torch.AcceleratorError) and not _is_out_of_memory(error):
+            if isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error):
                 raise  # the device is lost to this process: only a new worker can go on
-            record = failure(self._spec, error)
+            record = failure(self.spec, error)
         ended = record.status is not Status.PRUNED
         if ended:
             self.close()
@@ -123,7 +129,7 @@ class Trial:
 
     def _prepare(self) -> _Learner:
         """Adapts the model and scores it before it has learnt anything."""
-        spec, bench = self._spec, self._bench
+        spec, bench = self.spec, self._bench
         with self._clock.span("load"):
             model = bench.adapted(spec)
             self._memory.watch(model)
@@ -145,7 +151,7 @@ class Trial:
     def _train_epoch(self, learner: _Learner) -> None:
         """Trains and validates once, and keeps the trained tensors if it is the best so far."""
         bench, epoch = self._bench, len(self._per_epoch)
-        batches = bench.epoch(self._spec, epoch, learner.features)
+        batches = bench.epoch(self.spec, epoch, learner.features)
         with self._clock.span("train"):
             learner.training.epoch(batches)
         known = None if learner.features is None else learner.features.validation
@@ -175,7 +181,7 @@ class Trial:
         so_far = self._so_far(learner)
         parameters = so_far.parameters
         assert parameters is not None
-        inference = bench.deploy(self._spec.strategy, model, self._clock)
+        inference = bench.deploy(self.spec.strategy, model, self._clock)
         left = count(model.parameters()) - count(bench.backbone.parameters())
         return so_far.model_copy(
             update={
@@ -195,9 +201,10 @@ class Trial:
             count(tensors)
             for tensors in (best.tensors.values(), model.head.parameters(), model.parameters())
         )
-        done, epochs = len(self._per_epoch), self._spec.settings.epochs
+        done, epochs = len(self._per_epoch), self.spec.settings.epochs
+        micro_batch = learner.training.micro_batch
         return TrialRecord.of(
-            self._spec,
+            self.spec,
             Status.PRUNED,
             reason=f"stopped after {done} of {epochs} epochs",
             accuracy=Accuracy(
@@ -218,6 +225,7 @@ class Trial:
             ),
             seconds=self._seconds(),
             peak_bytes=self._memory.peak_bytes,
+            micro_batch=micro_batch if micro_batch < self.spec.settings.batch_size else None,
             environment=environment(
                 bench.device, bench.precision, str(bench.backbone.config._attn_implementation)
             ),
@@ -267,18 +275,11 @@ def failure(spec: TrialSpec, error: Exception) -> TrialRecord:
         return TrialRecord.of(spec, Status.SKIPPED, reason=error.reason)
     if isinstance(error, TrialDiverged):
         return TrialRecord.of(spec, Status.DIVERGED, reason=str(error))
-    summary = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    if _is_out_of_memory(error):
+    summary = scrub(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+    if is_out_of_memory(error):
         reason = f"batch of {spec.settings.batch_size} questions does not fit: {summary}"
         return TrialRecord.of(spec, Status.OUT_OF_MEMORY, reason=reason)
-    lines = "".join(traceback.format_exception(error)).splitlines()
+    lines = scrub("".join(traceback.format_exception(error))).splitlines()
     return TrialRecord.of(
         spec, Status.FAILED, reason=summary, traceback="\n".join(lines[-TRACEBACK_LINES:])
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """CUDA has a class of its own; the CPU allocator raises a RuntimeError that says so."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -29,7 +29,7 @@ EVALUATION_BATCH = {"cpu": 8, "cuda": 64}
 """Questions per batch when nothing is learnt, by kind of device. A core is busy with eight, and
 pads less; an accelerator has to be filled."""
 
-SINGLE_REPEATS, BATCHED_REPEATS = 20, 10
+SINGLE_REPEATS, BATCHED_REPEATS = 10, 10
 """Timed passes at one question, and at the evaluation batch if that few do for the split."""
 
 

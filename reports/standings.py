@@ -11,7 +11,9 @@ from statistics import NormalDist
 from bench.record import Status, StudyRecord, TestScore, TrialRecord
 from reports.metrics import Metric, metric
 
-FAILURES = (Status.FAILED, Status.OUT_OF_MEMORY, Status.DIVERGED, Status.TIMED_OUT)
+FAILURES = (
+    Status.FAILED, Status.OUT_OF_MEMORY, Status.DIVERGED, Status.TIMED_OUT, Status.QUARANTINED
+)  # fmt: skip
 """Ends that count as failed; ``skipped`` and ``pruned`` are decisions, not failures."""
 
 
@@ -55,7 +57,7 @@ class Standing:
 
     @property
     def failed(self) -> int:
-        """Trials that broke off: failed, out of memory, diverged or timed out."""
+        """Trials that broke off: failed, out of memory, diverged, timed out, in quarantine."""
         return sum(self.ends.get(status, 0) for status in FAILURES)
 
     @property

@@ -69,6 +69,7 @@ MEASURED = {
     "checkpoint_seconds": "seconds.checkpoint",
     "lost_seconds": "seconds.lost",
     "device_shared": "seconds.device_shared",
+    "micro_batch": "micro_batch",
     "attempts": "attempts",
     "threads": "environment.threads",
     "attention": "environment.attention",

@@ -14,7 +14,7 @@ ROOMS = ("bench", "strategies", "search_spaces", "reports")
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 LONGEST = 300
 LONGER = {
-    "bench/record.py": 361,  # the one file format we have, every field explained
+    "bench/record.py": 366,  # the one file format we have, every field explained
 }
 FORBIDDEN = {
     "torch.load": "runs what a stranger wrote; use safetensors",
@@ -134,3 +134,11 @@ def test_a_direct_dependency_is_pinned_to_a_version_it_allows(wanted: Requiremen
     (version,) = pin.specifier
     assert version.operator == "=="
     assert wanted.specifier.contains(version.version, prereleases=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "hole"), [("ray", "2.55"), ("torch", "2.10"), ("transformers", "5.2")]
+)
+def test_s04_no_version_with_a_known_hole_is_allowed(name: str, hole: str) -> None:
+    (needed,) = [r for r in direct_dependencies() if r.name == name]
+    assert not needed.specifier.contains(hole)

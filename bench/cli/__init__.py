@@ -1,5 +1,5 @@
 """The command line: the composition root, and the only place that prints."""
 
-from bench.cli.app import main
+from bench.cli.entry import main
 
 __all__ = ["main"]

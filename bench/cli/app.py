@@ -1,4 +1,4 @@
-"""The commands of paretune and their exit codes.
+"""The commands of paretune.
 
 ``sweep`` is longer than other functions because Typer reads a command's options from its
 signature: it has one parameter per option, and what it does with them fits on a screen.
@@ -6,8 +6,6 @@ signature: it has one parameter per option, and what it does with them fits on a
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from bench import __version__
-from bench.cli.console import BAD_INPUT, err, out
-from bench.errors import InputError
+from bench.cli.console import out
+from bench.cli.supervise import is_supervised, supervise
 
 EPILOG = """Examples:
 
@@ -28,9 +26,6 @@ EPILOG = """Examples:
 
   paretune leaderboard runs/quick --sort trained_parameters"""
 
-RAY_TOKEN = Path.home() / ".ray" / "auth_token"
-"""Where Ray keeps the token of clusters that ask for one."""
-
 app = typer.Typer(
     name="paretune",
     help="Benchmark fine-tuning methods: searched with equal budgets, timed, reported as a"
@@ -40,27 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-
-def main() -> None:
-    """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130."""
-    # Set before any library reads them: a tool run offline must not wait for telemetry.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if RAY_TOKEN.exists():  # `ray start` then asks for it, but joining does not offer it by itself
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    try:
-        app()  # ends the process: usage errors with 2, an interrupt with 130
-    except InputError as error:
-        _tell(error)
-        sys.exit(BAD_INPUT)
-
-
-def _tell(error: InputError) -> None:
-    if "--json" in sys.argv:
-        print(json.dumps({"error": error.title, "problems": error.problems}))  # noqa: T201
-    else:
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
 
 
 def _version(asked: bool) -> None:
@@ -82,6 +56,7 @@ Model = Annotated[
     str | None, typer.Option(help="bundled, a Hub id or a folder.", show_default="bundled")
 ]
 Run = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
 @app.command(epilog=EPILOG)
@@ -116,6 +91,12 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Questions per step.", show_default="16")
+    ] = None,
+    micro_batch: Annotated[
+        str | None,
+        typer.Option(
+            help="auto splits a batch that does not fit into memory.", show_default="whole"
+        ),
     ] = None,
     max_length: Annotated[
         int | None,
@@ -170,23 +151,37 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     max_gpu_hours: Annotated[
         float | None, typer.Option(help="Search no longer than so many hours times GPUs.")
     ] = None,
+    max_retries: Annotated[
+        int, typer.Option(help="Times a trial is tried again after its worker died.", min=0)
+    ] = 2,
+    trial_timeout: Annotated[
+        str | None,
+        typer.Option(help="End trials that take longer, such as 30m.", metavar="TIME"),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
     ] = None,
+    insecure_cluster: Annotated[
+        bool,
+        typer.Option("--insecure-cluster", help="Join a cluster that asks for no token."),
+    ] = False,
+    supervised: Annotated[
+        bool, typer.Option("--supervise", help="Start again whenever the sweep's process dies.")
+    ] = False,
     fresh_workers: Annotated[
         bool, typer.Option("--fresh-workers", help="A new process for every trial.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Search every strategy with the same budget and report accuracy against trained parameters.
 
     The same command again goes on where the run folder stands. Options override the study file.
     """
+    if supervised and not is_supervised():
+        raise typer.Exit(supervise(sys.argv[1:]))
     from bench.cli.sweep import Request, run_sweep
 
     keys: dict[str, Any] = {
@@ -197,6 +192,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option
         "trials": trials,
         "epochs": epochs,
         "batch_size": batch_size,
+        "micro_batch": micro_batch,
         "max_length": max_length,
         "train_limit": train_limit,
         "validation_limit": validation_limit,
@@ -219,7 +215,10 @@ def sweep(  # noqa: PLR0913 - one parameter per option
         workers=workers,
         time_budget=time_budget,
         max_gpu_hours=max_gpu_hours,
+        max_retries=max_retries,
+        trial_timeout=trial_timeout,
         address=address,
+        insecure_cluster=insecure_cluster,
         fresh_workers=fresh_workers,
         dry_run=dry_run,
         as_json=as_json,
@@ -239,6 +238,14 @@ def leaderboard(
     from bench.cli.inspect import show_leaderboard
 
     raise typer.Exit(show_leaderboard(run, sort))
+
+
+@app.command()
+def status(run: Run, as_json: Json = False) -> None:
+    """Tell where a run stands: ended, failed, running or interrupted, and how it goes on."""
+    from bench.cli.status import show_status
+
+    raise typer.Exit(show_status(run, as_json=as_json))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from rich.text import Text
 from bench.record import Status, StudyRecord, TrialRecord
 from bench.search.events import (
     BudgetOver,
+    Died,
     Ended,
     EpochDone,
     Event,
@@ -32,6 +33,11 @@ from bench.spec import TrialSpec
 from reports import show
 from reports.escape import plain
 from reports.terminal import leaderboard_view
+
+BROKEN_OFF = {
+    Halted: "stopped without a record",
+    Died: "lost its worker and begins again",
+}
 
 
 @dataclass(kw_only=True)
@@ -88,7 +94,7 @@ class Scene:
                 running.epoch, running.validation = event.epoch, event.validation
             case BudgetOver():
                 self.over = event.budget
-            case Halted():
+            case Halted() | Died():
                 self.running.pop(event.spec.fingerprint, None)
             case Ended() | Scored():
                 record = event.record
@@ -222,8 +228,8 @@ def _line(scene: Scene, event: Event) -> str:
             return f"{_end(event.record)} [{count}]"
         case BudgetOver():
             return f"{_over(event.budget)} ({event.running} at work)"
-        case Halted():
-            return f"{event.spec.trial} stopped without a record"
+        case Halted() | Died():
+            return f"{event.spec.trial} {BROKEN_OFF[type(event)]}"
         case Scored():
             score = event.record.test
             said = f"test {score.accuracy:.3f}" if score else event.record.reason

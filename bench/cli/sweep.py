@@ -11,14 +11,16 @@ from typing import Any
 from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
-from bench.errors import StudyError
+from bench.errors import Faults, StudyError
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
-from bench.search.budget import make_budget
+from bench.scrub import scrub
+from bench.search.budget import NO_BUDGET, make_budget
+from bench.search.care import Care, make_care
 from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.run import Outcome, run_study
-from bench.study import load_study, preset
+from bench.study import check_study, preset
 from reports.escape import plain
 from reports.findings import unfinished
 from reports.standings import standings
@@ -41,7 +43,10 @@ class Request:
         workers: most trials at a time.
         time_budget: most time of the search, as text.
         max_gpu_hours: most GPUs times hours.
+        max_retries: times a trial is tried again after its worker died.
+        trial_timeout: most time of a trial, as text.
         address: of an existing cluster.
+        insecure_cluster: join one that asks for no token.
         fresh_workers: a new process for every trial.
         dry_run: show the plan only.
         as_json: one JSON document instead of tables.
@@ -57,7 +62,10 @@ class Request:
     workers: int | None
     time_budget: str | None
     max_gpu_hours: float | None
+    max_retries: int
+    trial_timeout: str | None
     address: str | None
+    insecure_cluster: bool
     fresh_workers: bool
     dry_run: bool
     as_json: bool
@@ -70,22 +78,38 @@ def run_sweep(request: Request) -> int:
     Raises:
         InputError: with everything that is wrong with the request.
     """
-    budget = make_budget(request.time_budget, request.max_gpu_hours)
-    study = load_study(_study_path(request.study), request.overrides, request.sets)
+    faults, path = Faults(), None
+    budget, care = NO_BUDGET, Care()
+    with faults.gathered():
+        budget = make_budget(request.time_budget, request.max_gpu_hours)
+    with faults.gathered():
+        care = make_care(request.max_retries, request.trial_timeout)
+    with faults.gathered():
+        path = _study_path(request.study)
+    study = check_study(path, request.overrides, request.sets, faults)
     folder = request.folder or RUNS / study.name
-    prepared = prepare(study, folder, shown_command(_again(request)))
+    prepared = prepare(study, folder, shown_command(_again(request)), faults)
     demand = Demand(
-        address=request.address, cpus=request.cpus, gpus=request.gpus, workers=request.workers
+        address=request.address,
+        cpus=request.cpus,
+        gpus=request.gpus,
+        workers=request.workers,
+        insecure=request.insecure_cluster,
     )
     if request.dry_run:
         show_plan(prepared, demand, as_json=request.as_json)
         return SUCCESS
     for problem in study.left_out:
-        err.print(plain(problem), markup=False)
+        err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
         outcome = run_study(
-            prepared, demand, observe, budget=budget, fresh_workers=request.fresh_workers
+            prepared,
+            demand,
+            observe,
+            budget=budget,
+            care=care,
+            fresh_workers=request.fresh_workers,
         )
     if request.as_json:
         print(json.dumps(_document(outcome, folder)))  # noqa: T201

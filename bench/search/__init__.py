@@ -2,6 +2,14 @@
 
 import gc
 import importlib
+import os
+from pathlib import Path
+
+TOKEN = Path.home() / ".ray" / "auth_token"
+"""Where Ray keeps the token of clusters that ask for one."""
+
+if TOKEN.exists():  # `ray start` then asks for it, but joining does not offer it by itself
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 LARGE = ("torch", "transformers.modeling_utils", "ray.tune")
 """Packages whose import makes so many objects that looking for garbage among them, in vain, takes

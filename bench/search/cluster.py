@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ray
 
 from bench.errors import StudyError
+from bench.search import TOKEN
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -28,6 +30,9 @@ ENVIRONMENT = {
 }
 
 
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Demand:
     """What one trial is given, as asked; ``None`` means the default.
@@ -37,12 +42,14 @@ class Demand:
         cpus: cores per trial.
         gpus: accelerators per trial, fractions allowed.
         workers: most trials at a time.
+        insecure: join a cluster that lets in whoever reaches it.
     """
 
     address: str | None = None
     cpus: float | None = None
     gpus: float | None = None
     workers: int | None = None
+    insecure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +61,14 @@ class Slots:
         gpus: accelerators per trial.
         count: trials at a time.
         device_shared: whether a trial may meet another on its device.
+        memory: bytes for each trial at a time, where every node shares out what Ray found on it.
     """
 
     cpus: float
     gpus: float
     count: int
     device_shared: bool
+    memory: int | None = None
 
     @property
     def resources(self) -> dict[str, float]:
@@ -72,14 +81,18 @@ def cluster(demand: Demand) -> Iterator[Slots]:
     """Ray for as long as the context lasts.
 
     Raises:
-        StudyError: no node has what a trial asks for, or the address does not answer.
+        StudyError: no node has what a trial asks for, the address does not answer, or anyone who
+            reaches it may run code there.
     """
     if demand.address and demand.address.startswith("ray://"):
         raise StudyError(
             f"--address {demand.address}: runs through the Ray client are not possible; run the"
             " command on a machine of the cluster with --address auto, or name HOST:6379"
         )
+    if demand.address:
+        _check_protected(demand, demand.address)
     os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+    had_token = TOKEN.exists()
     try:
         ray.init(
             address=demand.address or "local",
@@ -88,13 +101,55 @@ def cluster(demand: Demand) -> Iterator[Slots]:
             logging_level=logging.CRITICAL,
             runtime_env={"env_vars": ENVIRONMENT} if demand.address else None,
         )
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StudyError(f"--address {demand.address}: {reason}") from error
+    if not had_token and TOKEN.exists():  # Ray makes one for a new cluster, for all to read
+        TOKEN.chmod(0o600)
     try:
-        yield slots(demand, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        if demand.address:
+            _check_protected(demand, ray.get_runtime_context().gcs_address)
+        with _terminated_as_interrupted():
+            yield slots(demand, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     finally:
         ray.shutdown()
+
+
+def is_protected() -> bool:
+    """Whether Ray asks for a token, which this process then has to have."""
+    return os.environ.get("RAY_AUTH_MODE") == "token"
+
+
+def _check_protected(demand: Demand, address: str) -> None:
+    """Refuses a cluster of other machines that runs what anyone sends it.
+
+    Args:
+        demand: may allow it.
+        address: as asked, which may be no more than ``auto``, or as found.
+    """
+    host = address.rpartition(":")[0].strip("[]")
+    if not host or host in LOCAL or demand.insecure:
+        return
+    if is_protected():
+        if TOKEN.exists() and TOKEN.stat().st_mode & 0o077:
+            raise StudyError(f"{TOKEN}: can be read by others; run: chmod 600 {TOKEN}")
+        return
+    raise StudyError(
+        f"--address {address}: whoever reaches that cluster may run code on it, as it asks for no"
+        " token; start it with RAY_AUTH_MODE=token and a token from `ray get-auth-token"
+        " --generate` on every machine, export RAY_AUTH_MODE=token here, or take the risk with"
+        " --insecure-cluster"
+    )
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Whoever ends the process, as batch systems do when its time is up, still gets a report."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:
@@ -120,7 +175,23 @@ def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:
         )
     count = min(sum(per_node), demand.workers or sum(per_node))
     shared = gpus % 1 > 0 if gpus else max(per_node) > 1
-    return Slots(cpus=cpus, gpus=gpus, count=count, device_shared=shared and count > 1)
+    return Slots(
+        cpus=cpus,
+        gpus=gpus,
+        count=count,
+        device_shared=shared and count > 1,
+        memory=_memory(nodes, per_node, count),
+    )
+
+
+def _memory(nodes: list[dict[str, float]], per_node: list[int], count: int) -> int | None:
+    """What a trial may use, if the node where it finds least has as many as fit."""
+    shares = [
+        node["memory"] / min(fit, count)
+        for node, fit in zip(nodes, per_node, strict=True)
+        if fit and "memory" in node
+    ]
+    return int(min(shares)) if shares else None
 
 
 def _fit(node: dict[str, float], cpus: float, gpus: float) -> int:

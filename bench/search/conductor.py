@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from bench.ledger import Ledger
+from bench.errors import StorageError
+from bench.ledger import AtWork, Ledger
 from bench.record import RETRIED_ON_RESUME, BudgetSpent, Status, TrialRecord
 from bench.search.budget import Meter
-from bench.search.events import BudgetOver, Ended, EpochDone, Halted, Observer, Started
+from bench.search.care import GRACE, Attempts, Care, verdict
+from bench.search.events import BudgetOver, Died, Ended, EpochDone, Halted, Observer, Started
 from bench.search.exam import Exam
 from bench.search.plan import Plan
-from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC
+from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
 from bench.spec import TrialSpec
 from bench.trial import TRACEBACK_LINES, Progress
 
 NEVER_TAKEN_OVER = RETRIED_ON_RESUME | {Status.PRUNED}
 """Ends that say nothing in another search: of an accident, or of the trials it stood among."""
-
-
-@dataclass(kw_only=True)
-class _Attempts:
-    """Attempts of a running trial.
-
-    Attributes:
-        count: begun so far.
-        began: reading of the clock at the last beginning.
-        lost: seconds of attempts that came to nothing.
-    """
-
-    count: int
-    began: float
-    lost: float
 
 
 class Conductor(Searcher):
@@ -48,9 +36,14 @@ class Conductor(Searcher):
         exam: what follows when every trial has ended or the budget has.
         kept: records of earlier runs that count.
         meter: of what the run may spend.
+        care: what is done about trials whose worker dies or hangs.
+
+    Attributes:
+        records: of the trials that have ended.
+        broken: why nothing can be written any more; ``None`` while it can.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a search
         self,
         plan: Plan,
         ledger: Ledger,
@@ -59,10 +52,12 @@ class Conductor(Searcher):
         *,
         kept: Iterable[TrialRecord] = (),
         meter: Meter | None = None,
+        care: Care | None = None,
     ) -> None:
         super().__init__()
         self._exam = exam
         self._meter = meter or Meter()
+        self._care = care or Care()
         self._spent: str | None = None
         self._halted: set[str] = set()
         self._plan = plan
@@ -70,9 +65,13 @@ class Conductor(Searcher):
         self._known = ledger.records().readable
         self._observe = observe
         self._running: dict[str, TrialSpec] = {}
-        self._attempts: dict[str, _Attempts] = {}
+        self._again: list[TrialSpec] = []
+        self._attempts: defaultdict[str, Attempts] = defaultdict(Attempts)
+        for left in ledger.at_work():
+            self._attempts[left.fingerprint].deaths = left.deaths
         self._reported: dict[str, TrialRecord] = {}
         self.records = list(kept)
+        self.broken: StorageError | None = None
 
     # Ray means the constant FINISHED too, but declares a dict.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
@@ -81,11 +80,16 @@ class Conductor(Searcher):
             return {SPEC: spec}
         if self._running.keys() - self._halted:
             return None
+        if self.broken:
+            return str(Searcher.FINISHED)
         scoring = self._exam.next(trial_id, self.records)
         return str(Searcher.FINISHED) if scoring is None else {SCORING: scoring}
 
     def _next(self, trial_id: str) -> TrialSpec | None:
         """The next trial that is not known from another search already."""
+        if self._again and not self._over():
+            self._running[trial_id] = self._again.pop(0)
+            return self._running[trial_id]
         while not self._over() and (spec := self._plan.next()) is not None:
             known = self._known.get(spec.fingerprint)
             if known is None or known.status in NEVER_TAKEN_OVER:
@@ -100,19 +104,50 @@ class Conductor(Searcher):
         if self._exam.holds(trial_id):
             return
         self._meter.hold(trial_id)
-        now = time.perf_counter()
-        earlier = self._attempts.get(trial_id)
-        self._attempts[trial_id] = _Attempts(
-            count=earlier.count + 1 if earlier else 1,
-            began=now,
-            lost=earlier.lost + now - earlier.began if earlier else 0.0,
+        spec = self._running[trial_id]
+        attempts = self._attempts[spec.fingerprint]
+        attempts.begin(time.perf_counter())
+        with self._storage():
+            self._mark(spec)
+        self._observe(Started(spec=spec, attempt=attempts.count))
+
+    def _mark(self, spec: TrialSpec) -> None:
+        attempts = self._attempts[spec.fingerprint]
+        self._ledger.begin(
+            AtWork(
+                trial=spec.trial,
+                fingerprint=spec.fingerprint,
+                attempt=attempts.count,
+                deaths=attempts.deaths,
+            )
         )
-        self._observe(Started(spec=self._running[trial_id], attempt=self._attempts[trial_id].count))
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[None]:
+        """Around everything that writes: once that fails, no trial begins any more."""
+        try:
+            yield
+        except StorageError as error:
+            self.broken = self.broken or error
+
+    @property
+    def late(self) -> set[str]:
+        """Trials whose time is up and whose worker has not ended by itself, by Tune's names."""
+        timeout = self._care.timeout
+        if timeout is None:
+            return set()
+        since = time.perf_counter() - timeout - GRACE
+        began = {name: self._attempts[s.fingerprint].began for name, s in self._running.items()}
+        return {name for name, moment in began.items() if moment is not None and moment < since}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Takes in an epoch, the record with which a trial has ended, or a score."""
         if SCORE in result:
             self._exam.take(trial_id, result[SCORE])
+            return
+        if STORAGE in result:
+            self.broken = self.broken or result[STORAGE]
+            self._halted.add(trial_id)
             return
         progress: Progress = result[PROGRESS]
         spec = self._running[trial_id]
@@ -140,8 +175,10 @@ class Conductor(Searcher):
         return trial_id in self._halted
 
     def _over(self) -> bool:
-        """Whether the budget is spent; once it is, that is told and stays so."""
-        at_work = self._plan.left or self._running
+        """Whether no trial may begin, as the budget is spent, which is told, or a disk full."""
+        if self.broken:
+            return True
+        at_work = self._plan.left or self._running or self._again
         if self._spent is None and at_work and (spent := self._meter.spent):
             self._spent = spent
             self._observe(BudgetOver(budget=spent, running=len(self._running)))
@@ -150,8 +187,8 @@ class Conductor(Searcher):
     @property
     def budget_spent(self) -> BudgetSpent | None:
         """What ended the search before its trials had; ``None`` if it is whole or interrupted."""
-        whole = not self._plan.left and not self._running
-        if self._spent is None or whole or self._running.keys() - self._halted:
+        whole = not self._plan.left and not self._running and not self._again
+        if self._spent is None or self.broken or whole or self._running.keys() - self._halted:
             return None
         return BudgetSpent(budget=self._spent, stopped=len(self._halted))
 
@@ -166,46 +203,58 @@ class Conductor(Searcher):
         if self._exam.holds(trial_id):
             if result and SCORE in result:
                 self.on_trial_result(trial_id, result)
-            self._exam.finish(trial_id)
+            with self._storage():
+                self._exam.finish(trial_id)
             return
         self._meter.release(trial_id)
-        if result and PROGRESS in result and trial_id in self._running:
+        if result and result.keys() & {PROGRESS, STORAGE} and trial_id in self._running:
             self.on_trial_result(trial_id, result)
         record = self._reported.pop(trial_id, None)
         if record is not None:
-            del self._running[trial_id]
-            self._end(_with_attempts(record, self._attempts.get(trial_id)))
+            spec = self._running.pop(trial_id)
+            self._end(_with_attempts(record, self._attempts[spec.fingerprint]))
         elif trial_id in self._halted:
             self._observe(Halted(spec=self._running[trial_id]))
 
-    def died(self, trial_id: str, deaths: int, error: str) -> None:
-        """Ends a trial whose worker died more often than it is tried again.
+    def died(self, trial_id: str, error: str) -> None:
+        """Has a trial whose worker died tried again, or ends it.
 
         Args:
             trial_id: Tune's name of the trial.
-            deaths: how often.
-            error: what Ray says about the last one.
+            error: what Ray says about it.
         """
         if self._exam.holds(trial_id):
-            self._exam.take(trial_id, f"its worker died {deaths} times")
-            self._exam.finish(trial_id)
+            with self._storage():
+                self._exam.died(trial_id, error, self._care.max_retries)
             return
         spec = self._running.pop(trial_id)
-        lines = error.strip().splitlines() or ["no reason given"]
+        attempts = self._attempts[spec.fingerprint]
+        taken = attempts.end(time.perf_counter())
+        end = verdict(self._care, attempts, taken, error)
+        if end is None:
+            self._again.append(spec)
+            with self._storage():
+                self._mark(spec)
+            self._observe(Died(spec=spec))
+            return
+        status, reason = end
+        said = self._ledger.stack(spec.fingerprint)
+        lines = (said.read_text("utf-8") if said.exists() else error).strip().splitlines()
         record = TrialRecord.of(
             spec,
-            Status.FAILED,
-            reason=f"its worker died {deaths} times: {lines[-1]}",
-            traceback="\n".join(lines[-TRACEBACK_LINES:]),
-            attempts=deaths,
+            status,
+            reason=reason,
+            traceback="\n".join(lines[-TRACEBACK_LINES:]) or None,
+            attempts=attempts.count,
         )
         self._end(record)
 
     def _end(self, record: TrialRecord) -> None:
-        self._ledger.write(record)
-        self.records.append(record)
-        self._plan.finish(record)
-        self._observe(Ended(record=record))
+        with self._storage():
+            record = self._ledger.write(record)
+            self.records.append(record)
+            self._plan.finish(record)
+            self._observe(Ended(record=record))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the only state."""
@@ -219,8 +268,8 @@ class Conductor(Searcher):
         return {}
 
 
-def _with_attempts(record: TrialRecord, attempts: _Attempts | None) -> TrialRecord:
-    if attempts is None or attempts.count == 1:
+def _with_attempts(record: TrialRecord, attempts: Attempts) -> TrialRecord:
+    if attempts.count <= 1:
         return record
     seconds = record.seconds and record.seconds.model_copy(update={"lost": attempts.lost})
     return record.model_copy(update={"attempts": attempts.count, "seconds": seconds})

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from bench.ledger import Ledger
 from bench.record import BudgetSpent, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget, Meter
+from bench.search.care import Care
 from bench.search.cluster import Slots
 from bench.search.conductor import Conductor
 from bench.search.events import Observer
@@ -22,12 +24,13 @@ from bench.search.halving import HalvingScheduler
 from bench.search.plan import Plan
 from bench.search.worker import TrialWorker, WorkerSetup
 
-MAX_RETRIES = 2
-"""Times a trial is tried again after its worker died."""
-
 
 class _Watcher(tune.Callback):
-    """Tells the conductor what a searcher is not told: when an attempt begins, why one died."""
+    """Tells the conductor what a searcher is not told: when an attempt begins, why one died.
+
+    And kills workers that hang. Tune itself tries nothing again: it would not know a worker that
+    died of its trial from one that went with its node.
+    """
 
     def __init__(self, conductor: Conductor) -> None:
         self._conductor = conductor
@@ -42,7 +45,13 @@ class _Watcher(tune.Callback):
     ) -> None:
         told = Path(trial.error_file) if trial.error_file else None
         error = told.read_text(encoding="utf-8") if told and told.exists() else ""
-        self._conductor.died(trial.trial_id, trial.num_failures, error)
+        self._conductor.died(trial.trial_id, error)
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        if late := self._conductor.late:
+            for trial in trials:
+                if trial.trial_id in late and trial.temporary_state.ray_actor is not None:
+                    ray.kill(trial.temporary_state.ray_actor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +79,7 @@ class Dispatcher:
         observe: told of every event.
         fresh_workers: a new process for every trial.
         budget: what a search may spend.
+        care: what is done about trials whose worker dies or hangs.
     """
 
     slots: Slots
@@ -78,6 +88,7 @@ class Dispatcher:
     observe: Observer
     fresh_workers: bool = False
     budget: Budget = NO_BUDGET
+    care: Care = field(default_factory=Care)
 
     def run(self, plan: Plan, kept: Iterable[TrialRecord], choose: Choose) -> Searched:
         """Runs all that is left of a plan, as far as the budget goes, then scores the chosen.
@@ -86,10 +97,15 @@ class Dispatcher:
             plan: the trials.
             kept: records of earlier runs that count.
             choose: what to score on test; asked once no trial is left, not after an interrupt.
+
+        Raises:
+            StorageError: the run folder cannot be written; what could be is there.
         """
         exam = Exam(choose, self.ledger, self.observe)
         meter = Meter(self.budget, self.slots.gpus)
-        conductor = Conductor(plan, self.ledger, self.observe, exam, kept=kept, meter=meter)
+        conductor = Conductor(
+            plan, self.ledger, self.observe, exam, kept=kept, meter=meter, care=self.care
+        )
         worker = tune.with_parameters(TrialWorker, setup=self.setup)
         with tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
             tune.Tuner(
@@ -104,10 +120,11 @@ class Dispatcher:
                 run_config=tune.RunConfig(
                     name="search",
                     storage_path=scratch,
-                    failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     callbacks=[_Watcher(conductor)],
                     verbose=0,
                 ),
             ).fit()
+        if conductor.broken:
+            raise conductor.broken
         return Searched(records=exam.marked(conductor.records), budget_spent=conductor.budget_spent)

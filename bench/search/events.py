@@ -36,6 +36,13 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Died:
+    """The worker of a trial died; the trial will begin again."""
+
+    spec: TrialSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochDone:
     """A trial has trained and validated one more epoch."""
 
@@ -66,7 +73,7 @@ class BudgetOver:
 
 @dataclass(frozen=True, kw_only=True)
 class Halted:
-    """A trial has stopped because the budget is spent; it leaves no record."""
+    """A trial has stopped as the budget is spent or a disk full; it leaves no record."""
 
     spec: TrialSpec
 
@@ -78,5 +85,5 @@ class Scored:
     record: TrialRecord
 
 
-Event: TypeAlias = Opened | Started | EpochDone | Ended | BudgetOver | Halted | Scored
+Event: TypeAlias = Opened | Started | Died | EpochDone | Ended | BudgetOver | Halted | Scored
 Observer: TypeAlias = Callable[[Event], None]

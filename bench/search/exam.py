@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from bench.ledger import Ledger
@@ -31,6 +32,7 @@ class Exam:
         self._waiting: list[Scoring] | None = None
         self._sitting: dict[str, Scoring] = {}
         self._outcomes: dict[str, TestScore | str] = {}
+        self._deaths: Counter[str] = Counter()
 
     def next(self, trial_id: str, records: Iterable[TrialRecord]) -> Scoring | None:
         """The next one to be scored, or ``None`` when all are handed out.
@@ -55,6 +57,19 @@ class Exam:
         """Notes a score, or why there is none."""
         self._outcomes[trial_id] = outcome
 
+    def died(self, trial_id: str, error: str, max_retries: int) -> None:
+        """Has a scoring whose worker died done again, or gives it up."""
+        scoring = self._sitting[trial_id]
+        self._deaths[scoring.spec.fingerprint] += 1
+        deaths = self._deaths[scoring.spec.fingerprint]
+        if deaths <= max_retries and self._waiting is not None:
+            del self._sitting[trial_id]
+            self._waiting.append(scoring)
+            return
+        last = (error.strip().splitlines() or ["no reason given"])[-1]
+        self.take(trial_id, f"its worker died in attempt {deaths}: {last}")
+        self.finish(trial_id)
+
     def finish(self, trial_id: str) -> None:
         """Writes the record with its score; one that was interrupted has none and is left."""
         outcome = self._outcomes.pop(trial_id, None)
@@ -66,8 +81,8 @@ class Exam:
         else:
             reason = f"could not be scored on test: {outcome}"
             record = record.model_copy(update={"reason": reason})
+        record = self._ledger.write(record)
         self._records[record.fingerprint] = record
-        self._ledger.write(record)
         self._observe(Scored(record=record))
 
     def marked(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -13,10 +13,10 @@ from bench import __version__
 from bench.anatomy import skeleton
 from bench.arm import Arm
 from bench.data import SPLITS, Dataset, Limits, baselines, load_dataset
-from bench.errors import InputError, ModelError
+from bench.errors import Faults
 from bench.ledger import Ledger
 from bench.measure import count
-from bench.provenance import code_fingerprint, commit
+from bench.provenance import code_fingerprint, commit, outdated
 from bench.record import SplitSummary, StudyRecord
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
@@ -170,29 +170,33 @@ class Prepared:
         )
 
 
-def prepare(study: Study, folder: Path, command: str) -> Prepared:
+def prepare(study: Study, folder: Path, command: str, faults: Faults | None = None) -> Prepared:
     """Finds and checks model, data and run folder.
+
+    Args:
+        study: what is asked.
+        folder: the run folder.
+        command: that was typed.
+        faults: what is wrong already, to be told together with what is found here.
 
     Raises:
         InputError: with everything that is wrong with any of them.
     """
     file = study.file
-    problems: list[str] = []
+    faults = faults or Faults()
+    faults.add(*outdated())
     source = dataset = None
-    try:
+    with faults.gathered():
         source = locate(file.model)
         config, tokenizer = source.config(), source.tokenizer()
-        problems.extend(_unfit(file, config, tokenizer))
-    except ModelError as error:
-        problems.extend(error.problems)
+        faults.add(*_unfit(file, config, tokenizer))
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
-    try:
+    with faults.gathered():
         dataset = load_dataset(file.dataset, limits)
-    except InputError as error:
-        problems.extend(error.problems)
-    problems.extend(_unusable(folder))
-    if problems or source is None or dataset is None:
-        raise InputError(*problems)
+    faults.add(*_unusable(folder))
+    faults.raise_any()
+    assert source is not None
+    assert dataset is not None
     shown = [dataset.fingerprint("train"), dataset.fingerprint("validation")]
     return Prepared(
         study=study,

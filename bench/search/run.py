@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.arm import Arm
 from bench.clock import Stopwatch
 from bench.errors import LedgerError, StudyError
-from bench.ledger import Ledger, Records, set_aside, write_whole
+from bench.ledger import Ledger, Records, set_aside
 from bench.record import Status, StudyRecord, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
-from bench.search.cluster import Demand, Slots, cluster
+from bench.search.care import Care
+from bench.search.cluster import Demand, Slots, cluster, is_protected
 from bench.search.dispatch import Dispatcher, Searched
 from bench.search.events import Observer, Opened
 from bench.search.plan import Plan
 from bench.search.prepare import Prepared
 from bench.search.worker import Scoring, WorkerSetup
 from bench.spec import TrialSpec
+from bench.storage import write_whole
 from bench.tokens import TokenSplit
 from bench.weights import Weights
 from reports.standings import best_trials
@@ -60,6 +62,7 @@ def run_study(
     observe: Observer,
     *,
     budget: Budget = NO_BUDGET,
+    care: Care | None = None,
     fresh_workers: bool = False,
 ) -> Outcome:
     """Runs what the ledger lacks, scores the chosen trials on test, writes the report.
@@ -69,28 +72,34 @@ def run_study(
         demand: where to run it.
         observe: told of every event.
         budget: what the search may spend; a spent one still ends in tests and a report.
+        care: what is done about trials whose worker dies or hangs.
         fresh_workers: a new process for every trial.
 
     Raises:
         InputError: the cluster cannot serve it, or the folder is in use.
+        StorageError: the run folder cannot be written.
     """
+    care = care or Care()
     with ExitStack() as stack:
         stack.enter_context(prepared.ledger.lock())
         standing = _resume(prepared, prepared.ledger.records())
         weights = _weights(prepared, standing)
         slots = stack.enter_context(_slots(demand, budget)) if weights else None
-        ready = _make_ready(prepared, standing.notices)
-        prepared.ledger.write_study(ready.study)
+        ready = _make_ready(prepared, (*standing.notices, *_open_cluster(demand)))
+        ready = replace(ready, study=prepared.ledger.write_study(ready.study))
         observe(_opened(ready, standing, slots, budget))
         found = Searched(records=list(standing.kept), budget_spent=None)
         if slots and weights:
             dispatcher = Dispatcher(
                 slots=slots,
-                setup=worker_setup(prepared, weights, ready.train, ready.validation, slots),
+                setup=worker_setup(
+                    prepared, weights, ready.train, ready.validation, slots, care.timeout
+                ),
                 ledger=prepared.ledger,
                 observe=observe,
                 fresh_workers=fresh_workers,
                 budget=budget,
+                care=care,
             )
             found = dispatcher.run(standing.plan, standing.kept, partial(_chosen, prepared))
         return _close(prepared, ready.study, found)
@@ -196,7 +205,7 @@ def _close(prepared: Prepared, study: StudyRecord, found: Searched) -> Outcome:
     """Writes down how the search ended, and the report."""
     if found.budget_spent:
         study = study.model_copy(update={"budget_spent": found.budget_spent})
-        prepared.ledger.write_study(study)
+        study = prepared.ledger.write_study(study)
     write_report(prepared.ledger, study, found.records)
     return Outcome(
         study=study, records=tuple(found.records), interrupted=_interrupted(prepared, found)
@@ -213,6 +222,12 @@ def _slots(demand: Demand, budget: Budget) -> Iterator[Slots]:
                 " be spent; use --time-budget, such as --time-budget 30m"
             )
         yield slots
+
+
+def _open_cluster(demand: Demand) -> list[str]:
+    if demand.address and demand.insecure and not is_protected():
+        return ["ran on a Ray cluster that asks for no token (--insecure-cluster)"]
+    return []
 
 
 def _opened(ready: _Ready, standing: _Standing, slots: Slots | None, budget: Budget) -> Opened:
@@ -249,7 +264,12 @@ def _truncated(*splits: TokenSplit) -> float:
 
 
 def worker_setup(
-    prepared: Prepared, weights: Weights, train: TokenSplit, validation: TokenSplit, slots: Slots
+    prepared: Prepared,
+    weights: Weights,
+    train: TokenSplit,
+    validation: TokenSplit,
+    slots: Slots,
+    timeout: float | None = None,
 ) -> WorkerSetup:
     """What workers of these slots need for a study."""
     return WorkerSetup(
@@ -261,4 +281,6 @@ def worker_setup(
         use_gpu=slots.gpus > 0,
         device_shared=slots.device_shared,
         folder=prepared.ledger.folder.absolute(),
+        memory=slots.memory,
+        timeout=timeout,
     )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import faulthandler
+import resource
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +15,13 @@ from typing import Any
 import torch
 from ray import tune
 
+from bench.errors import StorageError
 from bench.ledger import Ledger
 from bench.model import choose_precision
 from bench.record import TestScore
+from bench.scrub import scrub
 from bench.spec import Precision, TrialSpec
+from bench.storage import storage_error
 from bench.tokens import TokenSplit
 from bench.trial import Progress, Trial, score_test
 from bench.weights import Weights
@@ -23,6 +31,7 @@ SPEC = "spec"
 PROGRESS = "progress"
 SCORING = "scoring"
 SCORE = "score"
+STORAGE = "storage"
 
 MALLOPT = {"M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, (1 << 31) - 1)}
 """Parameters of glibc's ``mallopt``: name to number and value. With these, what a training step
@@ -43,6 +52,8 @@ class WorkerSetup:
         use_gpu: whether the worker was given an accelerator.
         device_shared: whether other trials may use the device meanwhile.
         folder: the run folder, reachable from every node.
+        memory: bytes that a trial may add to a worker on a CPU; ``None`` is without limit.
+        timeout: seconds that a trial may take; ``None`` is without end.
     """
 
     weights: Weights
@@ -53,6 +64,8 @@ class WorkerSetup:
     use_gpu: bool
     device_shared: bool
     folder: Path
+    memory: int | None = None
+    timeout: float | None = None
 
     def workbench(self) -> Workbench:
         """Takes up the backbone and the device."""
@@ -92,7 +105,10 @@ class TrialWorker(tune.Trainable):
             raise TypeError("wrap the class with tune.with_parameters(…, setup=…)")
         _keep_freed_memory()
         self._ledger = Ledger(setup.folder)
+        self._timeout = setup.timeout
         self._workbench = setup.workbench()
+        if setup.memory is not None and not setup.use_gpu:
+            _limit_memory(setup.memory)
         self._trial: Trial | None = None
         self._begin(config)
 
@@ -107,10 +123,38 @@ class TrialWorker(tune.Trainable):
         """Advances the trial by an epoch, or scores a chosen one."""
         if self._trial is None:
             return {SCORE: self._score(), "done": True}
-        progress: Progress = self._trial.advance()
+        try:
+            with self._watched(self._trial.spec):
+                progress: Progress = self._trial.advance()
+        except StorageError as error:
+            return {STORAGE: error, "done": True}
         return {PROGRESS: progress, "done": progress.ended}
 
+    @contextlib.contextmanager
+    def _watched(self, spec: TrialSpec) -> Iterator[None]:
+        """Ends the process when a trial's time is up, whatever keeps it; first says what did.
+
+        The watch is a thread of C: no code that holds the interpreter can keep it.
+        """
+        if self._timeout is None:
+            yield
+            return
+        left = max(0.001, self._began + self._timeout - time.perf_counter())
+        path = self._ledger.stack(spec.fingerprint)
+        try:
+            file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise storage_error(path, 0, error) from error
+        with file:
+            faulthandler.dump_traceback_later(left, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+        path.unlink(missing_ok=True)
+
     def _begin(self, config: dict[str, Any]) -> None:
+        self._began = time.perf_counter()
         self._trial = None
         self._scoring: Scoring | None = config.get(SCORING)
         spec: TrialSpec | None = config.get(SPEC)
@@ -124,9 +168,10 @@ class TrialWorker(tune.Trainable):
         assert task is not None
         checkpoint = self._ledger.checkpoint(task.spec.fingerprint)
         try:
-            return score_test(task.spec, self._workbench, checkpoint, task.test, task.data)
+            with self._watched(task.spec):
+                return score_test(task.spec, self._workbench, checkpoint, task.test, task.data)
         except Exception as error:  # noqa: BLE001 - the edge of a trial's second half
-            return f"{type(error).__name__}: {error}"
+            return scrub(f"{type(error).__name__}: {error}")
 
 
 def _keep_freed_memory() -> None:
@@ -134,3 +179,21 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         for parameter, value in MALLOPT.values():
             mallopt(parameter, value)
+
+
+def _limit_memory(more: int) -> None:
+    """Lets this process take so many bytes beyond what it holds now, and no more.
+
+    What is limited is memory of its own that it may write to, mapped or not: a trial that asks for
+    more gets an error, and ends alone. Without a limit the system would kill whatever process it
+    likes when the machine has no memory left.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return  # no Linux
+    held = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = held * 1024 + more
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

@@ -134,3 +134,16 @@ def test_the_epoch_asked_for_longest_ago_makes_room(monkeypatch: pytest.MonkeyPa
     list(store.epoch(4, 7, 2))
     assert next(iter(store.epoch(4, 7, 0))) is first[0]
     assert next(iter(store.epoch(4, 7, 1))) is not second[0]
+
+
+def test_the_parts_of_a_batch_hold_its_questions_in_order() -> None:
+    split = make_questions(7)
+    batch = collate(split, np.arange(7, dtype=np.int32))
+    parts = list(batch.parts(3))
+    assert [len(part.rows) for part in parts] == [3, 3, 1]
+    for name, tensor in batch.inputs.items():
+        assert torch.equal(torch.cat([part.inputs[name] for part in parts]), tensor)
+    for field in ("sequences", "choice", "answers", "rows"):
+        joined = torch.cat([getattr(part, field) for part in parts])
+        assert torch.equal(joined, getattr(batch, field))
+    assert [part.question.unique().tolist() for part in parts] == [[0, 1, 2], [0, 1, 2], [0]]

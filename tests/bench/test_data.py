@@ -79,7 +79,7 @@ def test_faults_of_several_files_are_all_told_with_file_line_and_field(tmp_path:
         "train.jsonl:3: choices: 2 to 8 are allowed, got 1",
         "validation.jsonl: holds no question",
         "test.jsonl:3: row: is no complete JSON (Unterminated string starting at)",
-        'test.jsonl: id: "d" stands twice',
+        'test.jsonl:2: id: "d" stands on line 1 too',
     ]
 
 

@@ -13,6 +13,7 @@ from bench.errors import (
     ModelError,
     PareTuneError,
     PluginError,
+    StorageError,
     StudyError,
     TrialDiverged,
     TrialRefused,
@@ -25,6 +26,7 @@ EXAMPLES = [
     ModelError("no such model"),
     StudyError("trials = 0: must be at least 1", "seed = -1: must be at least 0"),
     LedgerError("runs/x: no study.json here"),
+    StorageError("runs/x/trials/a.json", 2134, 17, "No space left on device"),
     PluginError("ia3", "it does not import"),
     TrialRefused("prefix", "the model has no attention"),
     TrialDiverged(7, float("inf")),
@@ -32,7 +34,8 @@ EXAMPLES = [
 
 
 def test_every_exception_of_the_module_has_an_example() -> None:
-    defined = {kind for _, kind in inspect.getmembers(errors, inspect.isclass)}
+    members = inspect.getmembers(errors, inspect.isclass)
+    defined = {kind for _, kind in members if issubclass(kind, Exception)}
     assert {type(error) for error in EXAMPLES} == defined
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import LedgerError
-from bench.ledger import Ledger, set_aside, write_whole
+from bench.errors import LedgerError, StorageError
+from bench.ledger import AtWork, Ledger, set_aside
+from bench.storage import write_whole
 from tests.reports.records import broken, study, trial
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +146,7 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
     elif step == "replace":
         monkeypatch.setattr(Path, "replace", full_disk)
     content = b"new" if step != "write" else "no bytes"
-    with pytest.raises((OSError, TypeError)):
+    with pytest.raises((StorageError, TypeError)):
         write_whole(path, content)  # type: ignore[arg-type]
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
@@ -248,3 +249,59 @@ def test_a_study_that_cannot_be_read_names_file_and_field(
 def test_checkpoints_and_reports_lie_inside_the_run_folder(ledger: Ledger) -> None:
     assert ledger.checkpoint("abc") == ledger.folder / "checkpoints" / "abc.safetensors"
     assert ledger.report_folder == ledger.folder / "report"
+
+
+def at_work(number: int, deaths: int = 0) -> AtWork:
+    return AtWork(trial=f"lora-00{number}", fingerprint=f"f{number}", attempt=1, deaths=deaths)
+
+
+def test_a_trial_is_at_work_until_its_record_is_written(ledger: Ledger) -> None:
+    record = trial()
+    begun = AtWork(trial="lora-000", fingerprint=record.fingerprint, attempt=2, deaths=1)
+    ledger.begin(begun)
+    ledger.begin(at_work(7))
+    assert ledger.at_work() == [begun, at_work(7)]
+    ledger.write(record)
+    assert ledger.at_work() == [at_work(7)]
+
+
+def test_the_next_command_clears_what_was_half_done_but_remembers_deaths(ledger: Ledger) -> None:
+    ledger.write(trial())
+    for name in ("trials/.half.tmp", "checkpoints/.half.tmp"):
+        path = ledger.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"{")
+    ledger.begin(at_work(1))
+    ledger.begin(at_work(2, deaths=1))
+    with ledger.lock():
+        assert not list(ledger.folder.rglob("*.tmp"))
+        assert ledger.at_work() == [at_work(2, deaths=1)]
+    assert len(ledger.records().readable) == 1
+
+
+def test_whether_a_command_is_at_work_is_known(
+    ledger: Ledger, locked: subprocess.Popen[str]
+) -> None:
+    assert ledger.locked
+    locked.send_signal(signal.SIGKILL)
+    locked.wait(timeout=10)
+    assert not ledger.locked
+    assert not Ledger(ledger.folder / "nowhere").locked
+
+
+def test_a_link_among_the_records_is_not_followed(ledger: Ledger, tmp_path: Path) -> None:
+    record = trial()
+    ledger.write(record)
+    path = trial_file(ledger, record.fingerprint)
+    path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(tmp_path / "elsewhere.json")
+    records = ledger.records()
+    assert records.readable == {}
+    assert records.damaged == {path: "is a link"}
+
+
+def test_a_file_that_cannot_be_written_is_told_with_path_size_and_room(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"a/b\.json \(3 bytes\) cannot be written: ") as caught:
+        write_whole(tmp_path / "a" / "b.json", b"new")
+    assert caught.value.reason in {"Not a directory", "File exists"}

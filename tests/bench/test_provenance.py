@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import provenance
-from bench.provenance import RESULT_MODULES, code_fingerprint, commit, shown_command
+from bench.provenance import RESULT_MODULES, code_fingerprint, commit, outdated, shown_command
 from bench.strategy import Strategy
 
 CODE = """
@@ -29,7 +29,8 @@ class Mine(Strategy):
 """
 Load = Callable[[str], type[Strategy]]
 CONTRACTS = {
-    "errors", "ledger", "record", "spec", "clock", "strategy", "space", "plugins", "questions"
+    "errors", "ledger", "record", "spec", "clock", "strategy", "space", "plugins", "questions",
+    "storage", "scrub",
 }  # fmt: skip
 """Modules a trial passes through that hold, tell or time what comes out and do not decide it."""
 
@@ -149,3 +150,13 @@ def test_what_is_shown_is_what_a_shell_reads_back(home: str) -> None:
 
 def test_whatever_a_trial_passes_through_is_in_its_fingerprint() -> None:
     assert imported("trial") - CONTRACTS <= set(RESULT_MODULES)
+
+
+def test_s04_a_package_older_than_its_floor_is_told_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert outdated() == []
+    really = provenance.version
+    monkeypatch.setattr(provenance, "version", lambda n: "2.50.0" if n == "ray" else really(n))
+    (problem,) = outdated()
+    assert re.match(r"ray 2\.50\.0 is installed, >=2\.\d+ is needed; run: pip install", problem)

@@ -194,9 +194,12 @@ def test_a_line_of_just_the_allowed_size_is_read(tmp_path: Path) -> None:
     assert faults_of(path) == []
 
 
-def test_an_id_that_stands_twice_is_told_once(tmp_path: Path) -> None:
+def test_an_id_that_stands_again_is_told_with_both_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "train.jsonl", row(), row(), row(), row(id="q2"))
-    assert faults_of(path) == ['train.jsonl: id: "q1" stands twice']
+    assert faults_of(path) == [
+        'train.jsonl:2: id: "q1" stands on line 1 too',
+        'train.jsonl:3: id: "q1" stands on line 1 too',
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf"])

@@ -64,6 +64,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "weight_decay": 0.0,
     "warmup_ratio": 0.2,
     "clip_norm": 2.0,
+    "micro_batch": "auto",
     "head_dropout": 0.0,
 }
 

@@ -1,5 +1,6 @@
 """Studies: files, options and presets, checked whole before anything runs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,9 @@ def test_an_arm_with_another_name_tells_its_strategy(file: Path) -> None:
 @pytest.mark.parametrize("strategy", ["lroa", ["lora"], {"lora": 1}, 3])
 def test_an_unknown_strategy_tells_the_installed_ones(strategy: object) -> None:
     (told,) = problems(strategies={"mine": {"strategy": strategy}})
-    assert told.startswith(f"unknown strategy {strategy!r}; installed are adapter, bitfit, full")
+    assert told.startswith(
+        f"mine: unknown strategy {strategy!r}; installed are adapter, bitfit, full"
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,9 +140,13 @@ def test_every_wrong_key_of_a_file_is_told(file: Path) -> None:
     )
     told = problems(path=file)
     assert sorted(sentence.split(" = ")[0] for sentence in told) == [
-        "epochs", "head_dropout", "learning_rate", "max_length", "name", "sampler", "trials",
-    ]  # fmt: skip
-    (unknown,) = [sentence for sentence in told if sentence.startswith("learning_rate")]
+        f"{file.name}:{line}: {key}"
+        for line, key in enumerate(
+            ["trials", "epochs", "learning_rate", "sampler", "head_dropout", "name", "max_length"],
+            start=1,
+        )
+    ]
+    (unknown,) = [sentence for sentence in told if "learning_rate" in sentence]
     assert "no such key; keys are name, model, dataset" in unknown
 
 
@@ -149,10 +156,15 @@ def test_every_wrong_arm_of_a_file_is_told(file: Path) -> None:
         "  prefix: {length: 0}\n"
     )
     told = problems(path=file)
-    starts = ["lora.rnak = 8: ", "lora.rank = 'x': ", "unknown strategy 'magic'", "arm 'a/b': "]
-    assert len(told) == 5
-    for sentence, start in zip(told, [*starts, "prefix: "], strict=True):
-        assert sentence.startswith(start)
+    starts = [
+        "2: lora.rnak = 8: ",
+        "2: lora.rank = 'x': ",
+        "3: magic: unknown strategy 'magic'",
+        "4: a/b: a name must match",
+        "5: prefix: ",
+    ]
+    for sentence, start in zip(told, starts, strict=True):
+        assert sentence.startswith(f"{file.name}:{start}")
     assert "did you mean rank?" in told[0]
 
 
@@ -166,9 +178,9 @@ def test_a_number_that_yaml_reads_as_text_is_a_number(file: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "must be a mapping of name, model"),
-        (b"- lora\n", "must be a mapping of name, model"),
-        (b"1: lora\n", "must be a mapping of name, model"),
+        (b"", "must be a mapping of keys"),
+        (b"- lora\n", "must be a mapping of keys"),
+        (b"1: lora\n", "must be a mapping of keys"),
         (b"trials: [3\n", "is no YAML"),
         (b"name: 2020-13-45\n", "is no YAML"),
         (b"name: !!python/object/apply:os.getcwd []\n", "is no YAML"),
@@ -180,7 +192,7 @@ def test_a_file_that_is_no_study_is_named_with_its_fault(
 ) -> None:
     file.write_bytes(content)
     (told,) = problems(path=file)
-    assert told.startswith(f"{file}: ")
+    assert re.match(rf"{file}(:\d+)?: ", told)
     assert fault in told
 
 

@@ -26,7 +26,7 @@ def _epoch_of(split: TokenSplit, size: int = 4, epoch: int = 0) -> Iterator[Batc
 
 
 def _training(
-    model: nn.Module, steps: int, rate: float = 1e-2, seed: int = 0, **settings: float
+    model: nn.Module, steps: int, rate: float = 1e-2, seed: int = 0, **settings: float | str
 ) -> Training:
     return Training(
         model,
@@ -167,3 +167,55 @@ def test_equal_seeds_give_bit_identical_weights_after_an_epoch() -> None:
     first, second, other = weights
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+class Hungry(nn.Module):
+    """A model for which memory is too short beyond so many questions; never drops anything."""
+
+    def __init__(self, inner: nn.Module, most: int) -> None:
+        super().__init__()
+        self.inner = inner
+        self.most = most
+        self.seen: list[int] = []
+
+    def train(self, mode: bool = True) -> Hungry:
+        return super().train(False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        self.seen.append(len(batch.rows))
+        if len(batch.rows) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.inner(batch)  # type: ignore[no-any-return]
+
+
+def _model() -> MultipleChoiceModel:
+    torch.manual_seed(0)
+    return MultipleChoiceModel(tiny("bert"), width=WIDTH, pooling="cls", dropout=0.0)
+
+
+def test_the_gradients_of_parts_add_up_to_those_of_the_whole_batch() -> None:
+    (batch,) = _epoch_of(make_questions(8), 8)
+    found = []
+    for most in (8, 3):
+        hungry = Hungry(_model(), most)
+        training = _training(hungry, 2, micro_batch="auto", batch_size=8)
+        loss = training._gradients(batch)
+        found.append([loss, *(p.grad for p in hungry.parameters() if p.grad is not None)])
+    assert len(found[0]) > 10
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-4)
+
+
+def test_a_batch_is_halved_until_it_fits_and_stays_so() -> None:
+    hungry = Hungry(Votes(), 3)
+    training = _training(hungry, 4, micro_batch="auto", batch_size=8)
+    training.epoch(_epoch_of(make_questions(16), 8))
+    assert hungry.seen == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert training.micro_batch == 2
+
+
+@pytest.mark.parametrize(("most", "micro_batch"), [(0, "auto"), (4, "whole")])
+def test_memory_that_does_not_do_is_told(most: int, micro_batch: str) -> None:
+    training = _training(Hungry(Votes(), most), 2, micro_batch=micro_batch, batch_size=8)
+    with pytest.raises(torch.OutOfMemoryError):
+        training.epoch(_epoch_of(make_questions(8), 8))

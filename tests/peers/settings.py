@@ -95,11 +95,11 @@ SCALES = {
             rounds=7,
             batches=4,
             worker_trials=4,
-            search=Search(trials=8, epochs=5, train=128, validation=200, batch_size=4),
+            search=Search(trials=8, epochs=4, train=128, validation=100, batch_size=4),
             longer_search=Search(trials=8, epochs=5, train=400, validation=300, batch_size=8),
             seeds=3,
             precision_train=256,
-            precision_validation=400,
+            precision_validation=300,
             gpu_trials=16,
         ),
         Scale(

@@ -20,8 +20,8 @@ NAMED = (
     " device precision inference_ms_iqr inference_repeats inference_ms_p50_undeployed"
     " inference_ms_p95_undeployed questions_per_second batched_ms_p50 batched_ms_p95"
     " batched_questions added_parameters added_at_inference train_seconds_per_question"
-    " validation_seconds load_seconds checkpoint_seconds lost_seconds device_shared attempts"
-    " threads attention"
+    " validation_seconds load_seconds checkpoint_seconds lost_seconds device_shared micro_batch"
+    " attempts threads attention"
 )
 
 

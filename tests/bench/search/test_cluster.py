@@ -62,3 +62,11 @@ def test_the_ray_client_is_refused_with_the_way_out() -> None:
         cluster(Demand(address="ray://head:10001")),
     ):
         pass
+
+
+def test_a_trial_may_use_its_share_of_the_memory_of_the_smallest_node() -> None:
+    small, large = {"CPU": 2.0, "memory": 8e9}, {"CPU": 8.0, "memory": 64e9}
+    assert slots(Demand(), [small, large]).memory == 4_000_000_000
+    assert slots(Demand(workers=1), [small]).memory == 8_000_000_000
+    assert slots(Demand(cpus=4), [small, large]).memory == 32_000_000_000
+    assert slots(Demand(), [{"CPU": 2.0}]).memory is None

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from bench.errors import StorageError
 from bench.ledger import Ledger
 from bench.record import Halving, Status, TestScore, TrialRecord
 from bench.search.budget import Meter, make_budget
+from bench.search.care import GRACE, Care
 from bench.search.conductor import Conductor
-from bench.search.events import BudgetOver, Ended, Event, Halted, Scored
+from bench.search.events import BudgetOver, Died, Ended, Event, Halted, Scored
 from bench.search.exam import Exam
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
-from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, Scoring
+from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE, Scoring
 from bench.spec import TrialSpec
 from bench.trial import Progress
 from tests.bench.search.test_budget import Clock
@@ -29,7 +31,14 @@ RULE = Halving(reduction_factor=3, grace_epochs=1)
 class Stage:
     """A conductor with a clock, a ledger and ears."""
 
-    def __init__(self, folder: Path, *, trials: int = 4, rule: Halving | None = RULE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        trials: int = 4,
+        rule: Halving | None = RULE,
+        care: Care | None = None,
+    ) -> None:
         self.clock = Clock()
         self.ledger = Ledger(folder)
         self.events: list[Event] = []
@@ -45,7 +54,9 @@ class Stage:
         )
         meter = Meter(make_budget("60s", None), clock=self.clock)
         exam = Exam(self.choose, self.ledger, self.events.append)
-        self.conductor = Conductor(self.plan, self.ledger, self.events.append, exam, meter=meter)
+        self.conductor = Conductor(
+            self.plan, self.ledger, self.events.append, exam, meter=meter, care=care
+        )
 
     def choose(self, records: list[TrialRecord]) -> list[Scoring]:
         self.asked = [record.number for record in records]
@@ -256,13 +267,15 @@ def test_the_test_is_sat_when_every_trial_has_ended_and_by_the_best_alone(tmp_pa
 def test_a_test_that_could_not_be_sat_is_told_with_the_trial(tmp_path: Path) -> None:
     stage = Stage(tmp_path, trials=1)
     run(stage, "a", 0.5, 0.5, 0.5)
-    given = stage.score("b").spec
-    stage.conductor.died("b", 3, "node gone")
+    for name in ("b", "c", "d"):
+        given = stage.score(name).spec
+        stage.conductor.on_trial_complete(name, error=True)
+        stage.conductor.died(name, "…\nnode gone")
 
     record = Ledger(tmp_path).records().readable[given.fingerprint]
     assert record.status is Status.COMPLETED
     assert record.test is None
-    assert record.reason == "could not be scored on test: its worker died 3 times"
+    assert record.reason == "could not be scored on test: its worker died in attempt 3: node gone"
 
 
 def test_an_interrupted_test_leaves_the_trial_as_it_was(tmp_path: Path) -> None:
@@ -273,3 +286,124 @@ def test_an_interrupted_test_leaves_the_trial_as_it_was(tmp_path: Path) -> None:
     stage.conductor.on_trial_complete("b", None)
 
     assert Ledger(tmp_path).records().readable[given.fingerprint] == before
+
+
+def die(stage: Stage, name: str, error: str = "ActorDiedError\nit was killed") -> None:
+    """Plays the death of a worker as Tune does."""
+    stage.conductor.on_trial_complete(name, error=True)
+    stage.conductor.died(name, error)
+
+
+def test_a_trial_whose_worker_died_comes_next_and_its_attempts_are_told(stage: Stage) -> None:
+    given = stage.begin("a")
+    die(stage, "a")
+    assert isinstance(stage.events[-1], Died)
+    assert stage.begin("b") == given
+    for epochs in (1, 2, 3):
+        stage.report("b", given, *[0.5] * epochs)
+
+    (record,) = stage.conductor.records
+    assert (record.status, record.attempts) == (Status.COMPLETED, 2)
+
+
+def test_a_configuration_that_cost_two_workers_is_in_quarantine_and_the_next_one_comes(
+    stage: Stage,
+) -> None:
+    given = stage.begin("a")
+    die(stage, "a")
+    assert stage.begin("b") == given
+    die(stage, "b")
+    assert stage.begin("c").number == given.number + 1
+
+    (record,) = stage.conductor.records
+    assert (record.status, record.attempts) == (Status.QUARANTINED, 2)
+    assert record.reason == "its worker died 2 times, so it is not tried again: it was killed"
+    assert next(trial.state for trial in stage.plan.studies["full"].trials) is TrialState.FAIL
+
+
+def test_a_death_in_an_earlier_run_counts(stage: Stage) -> None:
+    given = stage.begin("a")
+    die(stage, "a")
+    (left,) = stage.ledger.at_work()
+    assert (left.trial, left.deaths) == (given.trial, 1)
+
+    later = Stage(stage.ledger.folder)
+    assert later.begin("a") == given
+    die(later, "a")
+    (record,) = later.conductor.records
+    assert record.status is Status.QUARANTINED
+    assert later.ledger.at_work() == []
+
+
+def test_a_lost_node_is_nobodys_fault_but_costs_a_retry(stage: Stage) -> None:
+    for name in ("a", "b", "c"):
+        given = stage.begin(name)
+        die(stage, name, "The actor died because its node has died. Node Id: 1f")
+    (record,) = stage.conductor.records
+    assert (record.status, record.number) == (Status.FAILED, given.number)
+    assert str(record.reason).startswith(
+        "its node was lost or its worker could not begin, in attempt 3: "
+    )
+
+
+def test_a_trial_that_lost_its_worker_after_the_budget_does_not_begin_again(stage: Stage) -> None:
+    stage.begin("a")
+    stage.clock.now += 60
+    die(stage, "a")
+    assert stage.conductor.suggest("b") == "FINISHED"
+    spent = stage.conductor.budget_spent
+    assert spent is not None
+    assert stage.conductor.records == []
+
+
+def test_a_disk_that_is_full_ends_the_search_and_loses_no_trial(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(stage, "a", 0.5, 0.5, 0.5)
+    first, second = stage.begin("b"), stage.begin("c")
+    full = StorageError("runs/x/checkpoints/a.safetensors", 9, 0, "No space left on device")
+    stage.conductor.on_trial_complete("b", {STORAGE: full})
+    assert stage.report("c", second, 0.9)
+    assert stage.conductor.suggest("d") == "FINISHED"
+
+    assert stage.conductor.broken is full
+    assert stage.conductor.budget_spent is None
+    assert [record.number for record in stage.conductor.records] == [0]
+    told = [event.spec for event in stage.events if isinstance(event, Halted)]
+    assert told == [first, second]
+
+
+def test_a_record_that_cannot_be_written_does_not_count(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = StorageError("runs/x/trials/a.json", 9, 0, "No space left on device")
+
+    def write(ledger: Ledger, record: TrialRecord) -> TrialRecord:
+        raise full
+
+    given = stage.begin("a")
+    monkeypatch.setattr(Ledger, "write", write)
+    for epochs in (1, 2, 3):
+        stage.report("a", given, *[0.5] * epochs)
+    assert stage.conductor.broken is full
+    assert stage.conductor.records == []
+    assert stage.conductor.suggest("b") == "FINISHED"
+    assert not any(isinstance(event, Ended) for event in stage.events)
+
+
+def test_a_trial_is_late_when_its_time_and_some_grace_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, care=Care(timeout=30, said="30 s"))
+    now = [1000.0]
+    monkeypatch.setattr("bench.search.conductor.time.perf_counter", lambda: now[0])
+    given = stage.begin("a")
+    now[0] += 30 + GRACE - 1
+    assert stage.conductor.late == set()
+    now[0] += 2
+    assert stage.conductor.late == {"a"}
+    die(stage, "a")
+    assert stage.conductor.late == set()
+    (record,) = stage.conductor.records
+    assert (record.status, record.fingerprint) == (Status.TIMED_OUT, given.fingerprint)
+    assert record.reason == "took longer than --trial-timeout 30 s"

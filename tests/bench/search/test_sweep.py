@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -154,17 +152,6 @@ def test_one_more_trial_runs_only_the_new_ones(study: Path, first: Run) -> None:
     assert len(contents(first[0])) == len(before) + 2
 
 
-def test_a_damaged_record_is_named_set_aside_and_run_again(study: Path, first: Run) -> None:
-    lora = next(p for p in (first[0] / "trials").glob("*.json") if '"lora"' in p.read_text())
-    lora.write_bytes(lora.read_bytes()[:200])
-    mended = paretune("sweep", "tiny.yaml", "--out", "run", "--trials", "3", folder=study.parent)
-
-    assert f"{lora.name} was damaged" in mended.stdout
-    assert len(re.findall(r" lora-\d+ started", mended.stdout)) == 1
-    assert json.loads(lora.read_bytes())["status"] == "completed"
-    assert lora.with_suffix(".json.damaged").exists()
-
-
 def test_changed_settings_are_kept_apart_and_told(study: Path, first: Run) -> None:
     before = contents(first[0])
     other = paretune(
@@ -175,36 +162,3 @@ def test_changed_settings_are_kept_apart_and_told(study: Path, first: Run) -> No
     assert other.returncode == 0, other.stdout + other.stderr
     assert f"{len(before)} records of other settings, data or code" in other.stdout
     assert {name: contents(first[0])[name] for name in before} == before
-
-
-def test_an_interrupt_ends_with_a_partial_report_and_the_same_command_completes_it(
-    study: Path,
-) -> None:
-    folder = study.parent / "interrupted"
-    command = ["sweep", "tiny.yaml", "--out", "interrupted", "--strategies", "bitfit,linear",
-               "--trials", "3", "--epochs", "40"]  # fmt: skip
-    with subprocess.Popen(
-        [*PARETUNE, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        cwd=study.parent,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if " completed:" in line:
-                process.send_signal(signal.SIGINT)
-                break
-        rest = process.stdout.read()
-
-    assert process.returncode == 130, rest
-    assert "PARTIAL" in rest
-    assert "PARTIAL" in (folder / "report" / "report.md").read_text(encoding="utf-8")
-    kept = set(contents(folder))
-    assert 0 < len(kept) < 6
-
-    completed = paretune(*command, folder=study.parent)
-    assert completed.returncode == 0, completed.stdout + completed.stderr
-    assert len(contents(folder)) == 6
-    assert kept < set(contents(folder))

@@ -1,0 +1,144 @@
+"""The command ``paretune status``: where a run stands, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.console import SUCCESS, out
+from bench.ledger import Ledger
+from bench.record import RETRIED_ON_RESUME, Status
+from reports.escape import headline, plain
+
+RESULTS = (Status.COMPLETED, Status.PRUNED, Status.SKIPPED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a run stands.
+
+    Attributes:
+        study: its name.
+        planned: trials per arm.
+        ended: trials per arm and status.
+        reasons: why trials failed, by their names.
+        at_work: trials that have begun and not ended.
+        running: whether a command is at work; if not, those were interrupted.
+        damaged: what is wrong with records that cannot be read, by file.
+        command: that goes on.
+    """
+
+    study: str
+    planned: dict[str, int]
+    ended: dict[str, dict[str, int]]
+    reasons: dict[str, str]
+    at_work: list[str]
+    running: bool
+    damaged: dict[str, str]
+    command: str
+
+    @property
+    def missing(self) -> int:
+        """Planned trials without a record."""
+        return sum(self.planned.values()) - sum(sum(e.values()) for e in self.ended.values())
+
+    @property
+    def again(self) -> int:
+        """Trials whose end may have been an accident: the command runs them again."""
+        return sum(
+            ends.get(status, 0) for ends in self.ended.values() for status in RETRIED_ON_RESUME
+        )
+
+
+def standing(folder: Path) -> Standing:
+    """Where a run folder stands.
+
+    Raises:
+        LedgerError: it is no run folder.
+    """
+    ledger = Ledger(folder)
+    study, found = ledger.study(), ledger.records()
+    records = [record for record in found.readable.values() if study.holds(record)]
+    ended: dict[str, Counter[str]] = {arm: Counter() for arm in study.planned}
+    for record in records:
+        ended[record.arm][record.status] += 1
+    trials = {record.fingerprint for record in records}
+    return Standing(
+        study=study.name,
+        planned=study.planned,
+        ended={arm: dict(counts) for arm, counts in ended.items()},
+        reasons={
+            record.trial: f"{record.status}: {headline(record.reason or 'no reason given')}"
+            for record in sorted(records, key=lambda record: record.trial)
+            if record.status not in RESULTS
+        },
+        at_work=[
+            f"{at_work.trial} (attempt {at_work.attempt})"
+            for at_work in ledger.at_work()
+            if at_work.fingerprint not in trials
+        ],
+        running=ledger.locked,
+        damaged={path.name: fault for path, fault in found.damaged.items()},
+        command=_command(study.command, folder),
+    )
+
+
+def show_status(folder: Path, *, as_json: bool) -> int:
+    """Prints where a run folder stands."""
+    found = standing(folder)
+    if as_json:
+        document = asdict(found) | {"missing": found.missing, "again": found.again}
+        print(json.dumps(document))  # noqa: T201
+        return SUCCESS
+    done = sum(sum(ends.values()) for ends in found.ended.values())
+    state = "running" if found.running else "not running"
+    _say(
+        f"{found.study}: {done} of {sum(found.planned.values())} planned trials have ended; {state}"
+    )
+    out.print(_table(found))
+    for trial, reason in found.reasons.items():
+        _say(f"{trial} {reason}")
+    for name, fault in found.damaged.items():
+        _say(f"damaged record {name}: {fault}")
+    if found.at_work:
+        said = "running" if found.running else "interrupted"
+        _say(f"{said}: {', '.join(found.at_work)}")
+    if found.running:
+        return SUCCESS
+    if found.missing or found.again or found.damaged:
+        _say(f"go on with: {found.command}")
+    else:
+        _say(f"nothing is left to do; more trials: {found.command} --trials N")
+    return SUCCESS
+
+
+def _table(found: Standing) -> Table:
+    statuses = [s for s in Status if any(ends.get(s) for ends in found.ended.values())]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for heading in ("planned", *statuses, "to come"):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for arm, planned in found.planned.items():
+        ends = found.ended[arm]
+        left = planned - sum(ends.values())
+        counts = [str(ends.get(status, 0)) for status in statuses]
+        table.add_row(Text(plain(arm)), str(planned), *counts, str(left))
+    return table
+
+
+def _command(command: str, folder: Path) -> str:
+    """The command that wrote the folder; with ``--out`` if it was typed in another place."""
+    words = shlex.split(command)
+    if any(word == "--out" or word.startswith("--out=") for word in words):
+        return command
+    return f"{command} --out {shlex.quote(str(folder))}"
+
+
+def _say(text: str) -> None:
+    out.print(plain(text), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,74 @@
+"""Who gets in, and what gets out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import StudyError
+from bench.scrub import HIDDEN, scrub
+from bench.search import cluster as cluster_module
+from bench.search.cluster import Demand, cluster
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("token hf_abcdefghijklmnop!", f"token {HIDDEN}!"),
+        ("git clone https://user:pass@example.org/x", f"git clone https://{HIDDEN}@example.org/x"),
+        ("with s3cret-value inside", f"with {HIDDEN} inside"),
+        ('"quo\\"ted secret"', f'"{HIDDEN}"'),
+        ("TOKENIZERS_PARALLELISM=false", "TOKENIZERS_PARALLELISM=false"),
+    ],
+)
+def test_s07_secrets_are_hidden_in_any_text(text: str, clean: str) -> None:
+    environment = {
+        "AWS_SECRET_ACCESS_KEY": "s3cret-value",
+        "db_password": 'quo"ted secret',
+        "TOKENIZERS_PARALLELISM": "false",
+        "PATH": "/usr/bin",
+    }
+    assert scrub(text, environment) == clean
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3:6379", "head.example.org:6379", "[fd00::1]:6379"])
+def test_s01_an_open_cluster_of_other_machines_is_refused_before_it_is_joined(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setattr(cluster_module.ray, "init", lambda **_: pytest.fail("joined"))
+    with (
+        pytest.raises(StudyError, match=r"it asks for no token.*--insecure-cluster"),
+        cluster(Demand(address=address)),
+    ):
+        pass
+
+
+def test_s01_a_token_that_others_can_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "auth_token"
+    token.write_text("x" * 64)
+    token.chmod(0o644)
+    monkeypatch.setattr(cluster_module, "TOKEN", token)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with (
+        pytest.raises(StudyError, match=r"can be read by others; run: chmod 600"),
+        cluster(Demand(address="10.1.2.3:6379")),
+    ):
+        pass
+
+
+def test_s02_a_local_ray_has_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def init(**options: object) -> None:
+        asked.update(options)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(cluster_module.ray, "init", init)
+    with pytest.raises(StudyError, match="enough"), cluster(Demand()):
+        pass
+    assert asked["include_dashboard"] is False
+    assert asked["address"] == "local"
