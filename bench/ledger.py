@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from bench.scrub import scrubbed
 from bench.storage import storage_error, write_whole
 
 FOLDERS = ("trials", "working", "checkpoints", "report")
+
+PATIENCE = 0.5
+"""Seconds to wait for the lock, which whoever asks for the status holds for an instant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class AtWork(Part):
     Attributes:
         trial: its name in reports.
         fingerprint: of the trial.
-        attempt: which it is, from 1.
+        attempt: which it is, from 1; 0 if it is not at work and only its deaths are remembered.
         deaths: workers that have died of it.
     """
 
@@ -72,6 +76,13 @@ class Ledger:
     def stack(self, fingerprint: str) -> Path:
         """File where a worker that gives up a hung trial writes what it was doing."""
         return self.folder / "working" / f"{fingerprint}.stack"
+
+    def read_stack(self, fingerprint: str) -> str | None:
+        """What a worker that gave up a hung trial was doing; ``None`` if none did."""
+        try:
+            return self.stack(fingerprint).read_text(encoding="utf-8", errors="replace") or None
+        except OSError:
+            return None
 
     def _at_work(self, fingerprint: str) -> Path:
         return self.folder / "working" / f"{fingerprint}.json"
@@ -162,7 +173,7 @@ class Ledger:
             StorageError: the folder cannot be made.
         """
         path = self.folder / ".lock"
-        lock = FileLock(path, timeout=0)
+        lock = FileLock(path, timeout=PATIENCE)
         is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +186,7 @@ class Ledger:
         except OSError as error:
             raise storage_error(path, 0, error) from error
         try:
-            self._check_inside()
+            self.check_inside()
             self._clear()
             yield
         finally:
@@ -188,18 +199,21 @@ class Ledger:
     @property
     def locked(self) -> bool:
         """Whether a command is writing here."""
-        path = self.folder / ".lock"
-        if not path.exists():
-            return False
-        lock = FileLock(path, timeout=0)
         try:
-            lock.acquire()
-        except (Timeout, OSError):
+            with (self.folder / ".lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
-        lock.release()
+        except OSError:  # there is none, or not for us to read
+            return False
         return False
 
-    def _check_inside(self) -> None:
+    def check_inside(self) -> None:
+        """Makes sure that nothing here leads elsewhere.
+
+        Raises:
+            LedgerError: a folder is a link.
+        """
         links = [name for name in FOLDERS if (self.folder / name).is_symlink()]
         if links:
             raise LedgerError(
@@ -207,12 +221,14 @@ class Ledger:
             )
 
     def _clear(self) -> None:
-        """Removes temporary files, and marks of trials that no worker has died of."""
-        for name in FOLDERS:
-            for path in (self.folder / name).glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+        """Removes temporary files and marks; of trials that workers died of the mark is kept."""
+        left = [*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")]
+        for path in (*left, *(self.folder / "working").glob("*.stack")):
+            path.unlink(missing_ok=True)
         for at_work in self.at_work():
-            if not at_work.deaths:
+            if at_work.deaths:
+                self.begin(at_work.model_copy(update={"attempt": 0}))
+            else:
                 self._at_work(at_work.fingerprint).unlink(missing_ok=True)
 
 

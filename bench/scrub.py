@@ -20,7 +20,13 @@ SHORTEST = 6
 
 HIDDEN = "***"
 
-_ALWAYS = (r"\bhf_[A-Za-z0-9]{10,}", r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
+LABELS = frozenset(
+    {"arm", "arms", "strategy", "status", "knobs", "fingerprint", "context", "contexts"}
+)
+"""Fields that name a trial and its configuration: chosen from what is installed and asked, and
+compared when a run goes on, so that they are left as they are."""
+
+_ALWAYS = (r"\bhf_[A-Za-z0-9]{10,}", r"(?<=://)[^\s/@]+(?=@)")
 """Tokens of the Hub, and names and passwords in addresses."""
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,7 +43,7 @@ def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def scrubbed(model: Model, environment: Mapping[str, str] = os.environ) -> Model:
-    """The same record with ``scrub`` applied to every text in it."""
+    """The same record with ``scrub`` applied to every text in it but labels."""
     pattern = _pattern(_secrets(environment))
     if not pattern.search(model.model_dump_json()):
         return model
@@ -49,7 +55,7 @@ def _each(value: Any, pattern: re.Pattern[str]) -> Any:
     if isinstance(value, str):
         return pattern.sub(HIDDEN, value)
     if isinstance(value, dict):
-        return {key: _each(item, pattern) for key, item in value.items()}
+        return {key: item if key in LABELS else _each(item, pattern) for key, item in value.items()}
     if isinstance(value, list):
         return [_each(item, pattern) for item in value]
     return value
@@ -62,7 +68,11 @@ def _secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
         for name, value in environment.items()
         if NAMED.search(name) and len(value.strip()) >= SHORTEST
     }
-    forms = named | {json.dumps(value)[1:-1] for value in named}
+    forms = named | {
+        json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        for value in named
+        for ascii_only in (True, False)
+    }
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
@@ -70,5 +80,6 @@ def _secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
     host = socket.gethostname()
     known = [re.escape(secret) for secret in secrets]
-    machine = [rf"\b{re.escape(host)}\b"] if len(host) > 3 and host != "localhost" else []
+    names = {host, host.partition(".")[0]} - {"", "localhost"}
+    machine = [rf"\b{re.escape(name)}\b" for name in sorted(names, key=len, reverse=True)]
     return re.compile("|".join([*known, *_ALWAYS, *machine]))

@@ -161,7 +161,12 @@ def check_study(
         file = StudyFile.model_validate({k: v for k, v in keys.items() if k not in wrong})
     problems += _without_rung(file)
     arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
-    given = {key: line for key, line in text.lines.items() if key.split(".")[0] not in overrides}
+    typed = (*overrides, *(f"strategies.{text.partition('.')[0].strip()}" for text in sets))
+    given = {
+        key: line
+        for key, line in text.lines.items()
+        if not any(key == name or key.startswith(f"{name}.") for name in typed)
+    }
     where = replace(text, lines=given)
     faults.add(*map(where.located, problems))
     name = file.name or (

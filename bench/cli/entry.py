@@ -20,13 +20,14 @@ def main() -> None:
     # Set before any library reads them: a tool run offline must not wait for telemetry.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sys.excepthook = _tell_crash
     code = _run()
-    say_last_word(code)
-    sys.exit(code)
+    if code is not None:
+        say_last_word(code)
+    sys.exit(SOME_FAILED if code is None else code)
 
 
-def _run() -> int:
+def _run() -> int | None:
+    """The exit code; ``None`` after a fault of ours or of Ray, which a supervisor may mend."""
     try:
         app()
     except SystemExit as ended:  # usage errors with 2, an interrupt with 130
@@ -37,12 +38,10 @@ def _run() -> int:
     except StorageError as error:
         _tell(str(error), {"error": "stopped", "problems": [str(error)]})
         return SOME_FAILED
+    except Exception:  # noqa: BLE001 - told in full but for secrets
+        sys.stderr.write(scrub(traceback.format_exc()))
+        return None
     return SUCCESS
-
-
-def _tell_crash(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """A fault of ours, told in full but for secrets."""
-    sys.stderr.write(scrub("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _tell(text: str, document: dict[str, Any]) -> None:

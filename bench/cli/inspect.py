@@ -35,8 +35,10 @@ def show_leaderboard(folder: Path, sort: str | None) -> int:
 def rewrite_report(folder: Path) -> int:
     """Writes the report of a run folder from its records."""
     ledger = Ledger(folder)
-    study, records = study_records(ledger)
-    write_report(ledger, study, records)
+    study_records(ledger)  # told before anything is made in a folder that is none of ours
+    with ledger.lock():
+        study, records = study_records(ledger)
+        write_report(ledger, study, records)
     path = ledger.report_folder / "report.md"
     out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return SUCCESS

@@ -15,8 +15,7 @@ from bench.cli.console import SUCCESS, out
 from bench.ledger import Ledger
 from bench.record import RETRIED_ON_RESUME, Status
 from reports.escape import headline, plain
-
-RESULTS = (Status.COMPLETED, Status.PRUNED, Status.SKIPPED)
+from reports.standings import best_trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +27,7 @@ class Standing:
         planned: trials per arm.
         ended: trials per arm and status.
         reasons: why trials failed, by their names.
+        unscored: chosen trials without a test score, once all have ended.
         at_work: trials that have begun and not ended.
         running: whether a command is at work; if not, those were interrupted.
         damaged: what is wrong with records that cannot be read, by file.
@@ -38,6 +38,7 @@ class Standing:
     planned: dict[str, int]
     ended: dict[str, dict[str, int]]
     reasons: dict[str, str]
+    unscored: list[str]
     at_work: list[str]
     running: bool
     damaged: dict[str, str]
@@ -68,7 +69,8 @@ def standing(folder: Path) -> Standing:
     ended: dict[str, Counter[str]] = {arm: Counter() for arm in study.planned}
     for record in records:
         ended[record.arm][record.status] += 1
-    trials = {record.fingerprint for record in records}
+    whole = len(records) == sum(study.planned.values())
+    best = best_trials(records).values() if whole else []
     return Standing(
         study=study.name,
         planned=study.planned,
@@ -76,12 +78,13 @@ def standing(folder: Path) -> Standing:
         reasons={
             record.trial: f"{record.status}: {headline(record.reason or 'no reason given')}"
             for record in sorted(records, key=lambda record: record.trial)
-            if record.status not in RESULTS
+            if record.reason and record.status not in {Status.PRUNED, Status.SKIPPED}
         },
+        unscored=sorted(record.trial for record in best if record.test is None),
         at_work=[
             f"{at_work.trial} (attempt {at_work.attempt})"
             for at_work in ledger.at_work()
-            if at_work.fingerprint not in trials
+            if at_work.attempt
         ],
         running=ledger.locked,
         damaged={path.name: fault for path, fault in found.damaged.items()},
@@ -109,9 +112,11 @@ def show_status(folder: Path, *, as_json: bool) -> int:
     if found.at_work:
         said = "running" if found.running else "interrupted"
         _say(f"{said}: {', '.join(found.at_work)}")
+    if found.unscored:
+        _say(f"without a test score: {', '.join(found.unscored)}")
     if found.running:
         return SUCCESS
-    if found.missing or found.again or found.damaged:
+    if found.missing or found.again or found.damaged or found.unscored:
         _say(f"go on with: {found.command}")
     else:
         _say(f"nothing is left to do; more trials: {found.command} --trials N")

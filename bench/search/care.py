@@ -15,10 +15,8 @@ DEATHS = 2
 GRACE = 15.0
 """Seconds that a worker whose time is up has to end by itself, before it is killed."""
 
-NODE_LOST = re.compile(
-    r"\bnode (?:has )?died|node was terminated|node failure|actor never ran", re.IGNORECASE
-)
-"""How Ray says that a worker went with its node, or could not begin: no trial is to blame."""
+NODE_LOST = re.compile(r"\bnode (?:has )?died|node was terminated|node failure", re.IGNORECASE)
+"""How Ray says that a worker went with its node, for which no trial is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +61,15 @@ class Attempts:
 
     Attributes:
         count: begun so far.
-        deaths: workers that died of it; those that went with their node or never began do not.
+        deaths: workers that died of it; those that went with their node do not count.
+        unstarted: workers that died before the trial began on them.
         lost: seconds of attempts that came to nothing.
         began: reading of the clock when the one at work began; ``None`` if none is.
     """
 
     count: int = 0
     deaths: int = 0
+    unstarted: int = 0
     lost: float = 0.0
     began: float | None = None
 
@@ -79,35 +79,40 @@ class Attempts:
         self.count += 1
         self.began = now
 
-    def end(self, now: float) -> float:
-        """Notes that an attempt came to nothing; returns the seconds it took."""
-        taken = 0.0 if self.began is None else now - self.began
-        self.lost += taken
+    def end(self, now: float) -> None:
+        """Notes that the attempt at work, if there is one, came to nothing."""
+        self.lost += 0.0 if self.began is None else now - self.began
         self.began = None
-        return taken
 
 
-def verdict(care: Care, attempts: Attempts, taken: float, error: str) -> tuple[Status, str] | None:
-    """What becomes of a trial whose worker has died.
+def verdict(
+    care: Care, attempts: Attempts, now: float, error: str, *, hung: bool
+) -> tuple[Status, str] | None:
+    """What becomes of a trial whose worker has died, which is counted here.
 
     Args:
         care: the rule.
-        attempts: of the trial, the last one ended; a death is counted here.
-        taken: seconds of the last one.
+        attempts: of the trial.
+        now: reading of the clock.
         error: what Ray says.
+        hung: whether the worker said that its time was up.
 
     Returns:
         How the trial ends and why; ``None`` if it is tried again.
     """
-    lines = error.strip().splitlines() or ["no reason given"]
-    if care.timeout is not None and taken >= care.timeout:
+    began = attempts.began
+    attempts.end(now)
+    last = (error.strip().splitlines() or ["no reason given"])[-1]
+    if care.timeout is not None and began is not None and (hung or now - began >= care.timeout):
         return Status.TIMED_OUT, f"took longer than --trial-timeout {care.said}"
-    lost = NODE_LOST.search(error) is not None
-    attempts.deaths += not lost
+    blameless = began is None or NODE_LOST.search(error) is not None
+    attempts.unstarted += began is None
+    attempts.deaths += not blameless
     if attempts.deaths >= DEATHS:
-        reason = f"its worker died {attempts.deaths} times, so it is not tried again: {lines[-1]}"
+        reason = f"its worker died {attempts.deaths} times, so it is not tried again: {last}"
         return Status.QUARANTINED, reason
-    if attempts.count > care.max_retries:
-        whose = "node was lost or its worker could not begin" if lost else "worker died"
-        return Status.FAILED, f"its {whose}, in attempt {attempts.count}: {lines[-1]}"
+    tries = attempts.count + attempts.unstarted
+    if tries > care.max_retries:
+        how = "node was lost or its worker could not begin" if blameless else "worker died"
+        return Status.FAILED, f"its {how}, in attempt {tries}: {last}"
     return None

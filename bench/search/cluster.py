@@ -6,8 +6,11 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -29,6 +32,9 @@ ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 
+
+JOIN = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False)"
+JOIN_SECONDS = 60
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -101,23 +107,20 @@ def cluster(demand: Demand) -> Iterator[Slots]:
             logging_level=logging.CRITICAL,
             runtime_env={"env_vars": ENVIRONMENT} if demand.address else None,
         )
-    except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StudyError(f"--address {demand.address}: {reason}") from error
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
+        ray.shutdown()
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        where = f"--address {demand.address}" if demand.address else "Ray does not start here"
+        raise StudyError(f"{where}: {reason}") from error
     if not had_token and TOKEN.exists():  # Ray makes one for a new cluster, for all to read
         TOKEN.chmod(0o600)
     try:
-        if demand.address:
+        if demand.address and ":" not in demand.address:  # only now it is known where that is
             _check_protected(demand, ray.get_runtime_context().gcs_address)
         with _terminated_as_interrupted():
             yield slots(demand, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     finally:
         ray.shutdown()
-
-
-def is_protected() -> bool:
-    """Whether Ray asks for a token, which this process then has to have."""
-    return os.environ.get("RAY_AUTH_MODE") == "token"
 
 
 def _check_protected(demand: Demand, address: str) -> None:
@@ -130,16 +133,36 @@ def _check_protected(demand: Demand, address: str) -> None:
     host = address.rpartition(":")[0].strip("[]")
     if not host or host in LOCAL or demand.insecure:
         return
-    if is_protected():
-        if TOKEN.exists() and TOKEN.stat().st_mode & 0o077:
-            raise StudyError(f"{TOKEN}: can be read by others; run: chmod 600 {TOKEN}")
-        return
-    raise StudyError(
-        f"--address {address}: whoever reaches that cluster may run code on it, as it asks for no"
-        " token; start it with RAY_AUTH_MODE=token and a token from `ray get-auth-token"
-        " --generate` on every machine, export RAY_AUTH_MODE=token here, or take the risk with"
-        " --insecure-cluster"
-    )
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN))
+    if _has_token() and token.exists() and token.stat().st_mode & 0o077:
+        raise StudyError(f"{token}: can be read by others; run: chmod 600 {token}")
+    if not _has_token() or _lets_anyone_in(address):
+        raise StudyError(
+            f"--address {address}: whoever reaches that cluster may run code on it, as it asks for"
+            " no token; start it with RAY_AUTH_MODE=token and a token from `ray get-auth-token"
+            " --generate` on every machine, export RAY_AUTH_MODE=token here, or take the risk with"
+            " --insecure-cluster"
+        )
+
+
+def _has_token() -> bool:
+    """Whether this process shows a token to clusters."""
+    return os.environ.get("RAY_AUTH_MODE") == "token"
+
+
+def _lets_anyone_in(address: str) -> bool:
+    """Whether a process that shows no token can join a cluster, which takes seconds to try."""
+    try:
+        joined = subprocess.run(
+            [sys.executable, "-c", JOIN, address],
+            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+            capture_output=True,
+            timeout=JOIN_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return joined.returncode == 0
 
 
 @contextlib.contextmanager

@@ -69,6 +69,7 @@ class Conductor(Searcher):
         self._attempts: defaultdict[str, Attempts] = defaultdict(Attempts)
         for left in ledger.at_work():
             self._attempts[left.fingerprint].deaths = left.deaths
+        self._scoring_since: dict[str, float] = {}
         self._reported: dict[str, TrialRecord] = {}
         self.records = list(kept)
         self.broken: StorageError | None = None
@@ -83,7 +84,9 @@ class Conductor(Searcher):
         if self.broken:
             return str(Searcher.FINISHED)
         scoring = self._exam.next(trial_id, self.records)
-        return str(Searcher.FINISHED) if scoring is None else {SCORING: scoring}
+        if scoring is not None:
+            return {SCORING: scoring}
+        return None if self._exam.busy else str(Searcher.FINISHED)
 
     def _next(self, trial_id: str) -> TrialSpec | None:
         """The next trial that is not known from another search already."""
@@ -100,8 +103,9 @@ class Conductor(Searcher):
         return None
 
     def began(self, trial_id: str) -> None:
-        """Notes that an attempt of a trial begins."""
+        """Notes that an attempt of a trial, or a scoring, begins."""
         if self._exam.holds(trial_id):
+            self._scoring_since[trial_id] = time.perf_counter()
             return
         self._meter.hold(trial_id)
         spec = self._running[trial_id]
@@ -111,13 +115,13 @@ class Conductor(Searcher):
             self._mark(spec)
         self._observe(Started(spec=spec, attempt=attempts.count))
 
-    def _mark(self, spec: TrialSpec) -> None:
+    def _mark(self, spec: TrialSpec, attempt: int | None = None) -> None:
         attempts = self._attempts[spec.fingerprint]
         self._ledger.begin(
             AtWork(
                 trial=spec.trial,
                 fingerprint=spec.fingerprint,
-                attempt=attempts.count,
+                attempt=attempts.count if attempt is None else attempt,
                 deaths=attempts.deaths,
             )
         )
@@ -138,7 +142,8 @@ class Conductor(Searcher):
             return set()
         since = time.perf_counter() - timeout - GRACE
         began = {name: self._attempts[s.fingerprint].began for name, s in self._running.items()}
-        return {name for name, moment in began.items() if moment is not None and moment < since}
+        known = began | self._scoring_since
+        return {name for name, moment in known.items() if moment is not None and moment < since}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Takes in an epoch, the record with which a trial has ended, or a score."""
@@ -201,6 +206,7 @@ class Conductor(Searcher):
         or lost its worker, which ``died`` is told of.
         """
         if self._exam.holds(trial_id):
+            self._scoring_since.pop(trial_id, None)
             if result and SCORE in result:
                 self.on_trial_result(trial_id, result)
             with self._storage():
@@ -229,8 +235,9 @@ class Conductor(Searcher):
             return
         spec = self._running.pop(trial_id)
         attempts = self._attempts[spec.fingerprint]
-        taken = attempts.end(time.perf_counter())
-        end = verdict(self._care, attempts, taken, error)
+        stack = self._ledger.read_stack(spec.fingerprint)
+        now = time.perf_counter()
+        end = verdict(self._care, attempts, now, error, hung=stack is not None)
         if end is None:
             self._again.append(spec)
             with self._storage():
@@ -238,8 +245,7 @@ class Conductor(Searcher):
             self._observe(Died(spec=spec))
             return
         status, reason = end
-        said = self._ledger.stack(spec.fingerprint)
-        lines = (said.read_text("utf-8") if said.exists() else error).strip().splitlines()
+        lines = (stack or error).strip().splitlines()
         record = TrialRecord.of(
             spec,
             status,
@@ -248,6 +254,9 @@ class Conductor(Searcher):
             attempts=attempts.count,
         )
         self._end(record)
+        if status is Status.FAILED and attempts.deaths:
+            with self._storage():  # a later run counts on from there
+                self._mark(spec, attempt=0)
 
     def _end(self, record: TrialRecord) -> None:
         with self._storage():

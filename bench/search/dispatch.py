@@ -28,8 +28,8 @@ from bench.search.worker import TrialWorker, WorkerSetup
 class _Watcher(tune.Callback):
     """Tells the conductor what a searcher is not told: when an attempt begins, why one died.
 
-    And kills workers that hang. Tune itself tries nothing again: it would not know a worker that
-    died of its trial from one that went with its node.
+    And kills workers that hang. Tune itself tries nothing again but what a drained node has cost:
+    it would not know a worker that died of its trial from one that went with its node.
     """
 
     def __init__(self, conductor: Conductor) -> None:
@@ -62,10 +62,12 @@ class Searched:
         records: of the trials that have ended, earlier ones and scores included; fewer than
             planned after an interrupt or a budget.
         budget_spent: the budget that ended it too soon; ``None`` if none did.
+        unscored: whether an interrupt has left chosen trials without a test score.
     """
 
     records: list[TrialRecord]
     budget_spent: BudgetSpent | None
+    unscored: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,4 +129,8 @@ class Dispatcher:
             ).fit()
         if conductor.broken:
             raise conductor.broken
-        return Searched(records=exam.marked(conductor.records), budget_spent=conductor.budget_spent)
+        return Searched(
+            records=exam.marked(conductor.records),
+            budget_spent=conductor.budget_spent,
+            unscored=exam.unfinished,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -232,7 +233,8 @@ def _unusable(folder: Path) -> list[str]:
     if folder.exists() and not folder.is_dir():
         return [f"--out {folder}: is a file, a folder is needed"]
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "study.json").exists():
-        foreign = [path.name for path in folder.iterdir() if path.name != ".lock"]
+        ours = re.compile(r"\.lock|\..*\.tmp")
+        foreign = [path.name for path in folder.iterdir() if not ours.fullmatch(path.name)]
         if foreign:
             return [f"--out {folder}: holds {foreign[0]} but no study; choose an empty folder"]
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())

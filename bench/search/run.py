@@ -14,7 +14,7 @@ from bench.ledger import Ledger, Records, set_aside
 from bench.record import Status, StudyRecord, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import Care
-from bench.search.cluster import Demand, Slots, cluster, is_protected
+from bench.search.cluster import Demand, Slots, cluster
 from bench.search.dispatch import Dispatcher, Searched
 from bench.search.events import Observer, Opened
 from bench.search.plan import Plan
@@ -117,6 +117,7 @@ def study_records(ledger: Ledger) -> tuple[StudyRecord, list[TrialRecord]]:
     Raises:
         LedgerError: it is no run folder, or records are damaged.
     """
+    ledger.check_inside()
     study, found = ledger.study(), ledger.records()
     if found.damaged:
         faults = (f"{path.name}: {fault}" for path, fault in found.damaged.items())
@@ -198,7 +199,7 @@ def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
 
 def _interrupted(prepared: Prepared, found: Searched) -> bool:
     missing = sum(prepared.planned.values()) - len(found.records)
-    return missing > 0 and found.budget_spent is None
+    return found.unscored or (missing > 0 and found.budget_spent is None)
 
 
 def _close(prepared: Prepared, study: StudyRecord, found: Searched) -> Outcome:
@@ -225,8 +226,8 @@ def _slots(demand: Demand, budget: Budget) -> Iterator[Slots]:
 
 
 def _open_cluster(demand: Demand) -> list[str]:
-    if demand.address and demand.insecure and not is_protected():
-        return ["ran on a Ray cluster that asks for no token (--insecure-cluster)"]
+    if demand.address and demand.insecure:
+        return ["ran with --insecure-cluster: the Ray cluster may let in whoever reaches it"]
     return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import os
 import resource
 import time
 from collections.abc import Iterator
@@ -142,7 +143,9 @@ class TrialWorker(tune.Trainable):
         left = max(0.001, self._began + self._timeout - time.perf_counter())
         path = self._ledger.stack(spec.fingerprint)
         try:
-            file = path.open("w", encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            file = os.fdopen(os.open(path, flags), "w", encoding="utf-8")
         except OSError as error:
             raise storage_error(path, 0, error) from error
         with file:

@@ -273,9 +273,13 @@ def test_the_next_command_clears_what_was_half_done_but_remembers_deaths(ledger:
         path.write_bytes(b"{")
     ledger.begin(at_work(1))
     ledger.begin(at_work(2, deaths=1))
+    ledger.stack("f1").write_text("old")
+    (ledger.folder / ".study.tmp").write_bytes(b"{")
     with ledger.lock():
         assert not list(ledger.folder.rglob("*.tmp"))
-        assert ledger.at_work() == [at_work(2, deaths=1)]
+        assert ledger.read_stack("f1") is None
+        (left,) = ledger.at_work()
+        assert (left.fingerprint, left.attempt, left.deaths) == ("f2", 0, 1)
     assert len(ledger.records().readable) == 1
 
 

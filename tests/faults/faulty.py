@@ -66,7 +66,9 @@ class Faulty(BitFit):
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _dies_once(self, adapted: nn.Module) -> None:
-        if self._first_time():
+        mark = Path(os.environ["MARKS"]) / "died"
+        if not mark.exists():
+            mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _hangs(self, adapted: nn.Module) -> None:
@@ -83,16 +85,11 @@ class Faulty(BitFit):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     def _waits(self, adapted: nn.Module) -> None:
-        """Says that it is there, and goes on when it may; after the first time at once."""
-        if self._first_time():
-            while not (Path(os.environ["MARKS"]) / "go").exists():
-                time.sleep(0.02)
+        """Says that it has begun, and goes on when it may."""
+        with (Path(os.environ["MARKS"]) / "began").open("a", encoding="utf-8") as file:
+            file.write("once more\n")
+        while not (Path(os.environ["MARKS"]) / "go").exists():
+            time.sleep(0.02)
 
     def _drags(self, adapted: nn.Module) -> None:
         time.sleep(0.5)
-
-    def _first_time(self) -> bool:
-        mark = Path(os.environ["MARKS"]) / f"{self.fault}-began"
-        first = not mark.exists()
-        mark.touch()
-        return first

@@ -116,9 +116,14 @@ class Play:
             )
 
     @property
-    def waits(self) -> bool:
-        """Whether a trial that waits has begun."""
-        return (self.folder / "waits-began").exists()
+    def began(self) -> int:
+        """How often a trial that waits has begun."""
+        path = self.folder / "began"
+        return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+    def go(self) -> None:
+        """Lets trials that wait go on."""
+        (self.folder / "go").touch()
 
     @property
     def log(self) -> str:

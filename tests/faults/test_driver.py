@@ -57,50 +57,45 @@ def test_f04_a_driver_killed_ten_times_at_random_runs_every_trial_once(tmp_path:
     assert list((play.run / "working").iterdir()) == []
 
 
-def test_f04_f08_a_killed_driver_is_started_again_and_no_trial_runs_twice(tmp_path: Path) -> None:
-    play = Play(tmp_path, {"waiting": "waits", "sound": "none"}, trials=2)
-    supervisor = play.start("--supervise", "--workers", "2")
-    until(lambda: play.waits and len(play.records) == 2)
-    kept = {trial: record["fingerprint"] for trial, record in play.records.items()}
-    assert sorted(kept) == ["sound-0", "sound-1"]
-    (driver,) = [p for p, command in children(supervisor.pid).items() if " -m bench " in command]
-    os.kill(driver, signal.SIGKILL)
-
-    assert supervisor.wait(120) == 0, play.log
-    assert "the sweep died (signal 9)" in play.log
-    assert "2 in the ledger" in play.log
-    assert sorted(play.records) == ["sound-0", "sound-1", "waiting-0", "waiting-1"]
-    assert {trial: play.records[trial]["fingerprint"] for trial in kept} == kept
-    assert list((play.run / "working").iterdir()) == []
-
-
-def test_f05_f06_f12_a_supervised_sweep_is_locked_stopped_and_completed(tmp_path: Path) -> None:
+def test_f04_f05_f06_f12_a_supervised_sweep_is_killed_locked_stopped_and_completed(
+    tmp_path: Path,
+) -> None:
     play = Play(tmp_path, {"waiting": "waits", "sound": "none"})
-    sweep = play.start("--supervise")
-    until(lambda: play.waits and len(play.records) == 1)
+    supervisor = play.start("--supervise")
+    until(lambda: play.began == 1 and len(play.records) == 1)
+    kept = play.records["sound-0"]
+    (driver,) = [p for p, command in children(supervisor.pid).items() if " -m bench " in command]
+    os.kill(driver, signal.SIGKILL)  # F4
+    until(lambda: play.began == 2)
+    assert "the sweep died (signal 9)" in play.log
+    assert "1 in the ledger" in play.log
+    assert "; running" in play.paretune("status", "run").stdout
 
     second = play.sweep()  # F12: while the first is at work
     assert second.returncode == 2
     assert "another paretune command is writing here" in second.stderr
-    assert "; running" in play.paretune("status", "run").stdout
 
-    sweep.send_signal(signal.SIGTERM)  # F5: passed on by the supervisor
-    assert sweep.wait(60) == 130, play.log
+    supervisor.send_signal(signal.SIGTERM)  # F5: passed on by the supervisor
+    assert supervisor.wait(60) == 130, play.log
     assert "PARTIAL" in play.report
     told = play.paretune("status", "run").stdout
     assert "1 of 2 planned trials have ended; not running" in told
     assert "interrupted: waiting-000 (attempt 1)" in told
     assert "go on with: paretune sweep play.yaml --out run --supervise" in told
+    assert play.records == {"sound-0": kept}
 
     (record,) = (play.run / "trials").glob("*.json")  # F6: half of it
     record.write_bytes(record.read_bytes()[:300])
     (play.run / "trials" / ".half.tmp").write_bytes(b"{")
+    play.go()
     rest = play.sweep()
     assert rest.returncode == 0, rest.stdout + rest.stderr
     assert f"{record.name} was damaged" in rest.stdout
     assert play.statuses == {"waiting-0": "completed", "sound-0": "completed"}
+    assert play.records["sound-0"]["fingerprint"] == kept["fingerprint"]
     assert record.with_suffix(".json.damaged").exists()
     assert not list((play.run / "trials").glob(".*"))
+    assert list((play.run / "working").iterdir()) == []
     assert "PARTIAL" not in play.report
 
 
@@ -108,9 +103,11 @@ def test_f05_f06_f12_a_supervised_sweep_is_locked_stopped_and_completed(tmp_path
 def test_f08_a_sweep_that_lost_ray_is_started_again_by_its_supervisor(tmp_path: Path) -> None:
     play = Play(tmp_path, {"waiting": "waits", "sound": "none"})
     supervisor = play.start("--supervise", RAY_gcs_rpc_server_reconnect_timeout_s="3")
-    until(lambda: play.waits and len(play.records) == 1)
+    until(lambda: play.began == 1 and len(play.records) == 1)
     (server,) = [p for p, command in children(supervisor.pid).items() if "gcs_server" in command]
     os.kill(server, signal.SIGKILL)
+    until(lambda: play.began == 2, 120)
+    play.go()
     assert supervisor.wait(150) == 0, play.log
     assert "the sweep died" in play.log
     assert play.statuses == {"waiting-0": "completed", "sound-0": "completed"}
@@ -120,10 +117,11 @@ def test_f08_a_sweep_that_lost_ray_is_started_again_by_its_supervisor(tmp_path: 
 def test_f12_the_lock_of_a_killed_command_does_not_stand_in_the_way(tmp_path: Path) -> None:
     play = Play(tmp_path, {"waiting": "waits"})
     sweep = play.start()
-    until(lambda: play.waits)
+    until(lambda: play.began)
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.wait()
     assert (play.run / ".lock").exists()
+    play.go()
     assert play.sweep().returncode == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -153,6 +154,23 @@ def test_a_fault_of_an_option_is_not_laid_to_the_file(desk: Desk) -> None:
 def test_a_study_file_is_told_by_file_line_and_field(desk: Desk, content: str, fault: str) -> None:
     (desk.folder / "bad.yaml").write_text(content, encoding="utf-8")
     assert fault in desk.refuses("sweep", "bad.yaml", "--model", "model", "--dataset", "data")
+
+
+@pytest.mark.parametrize("text", ["lora.rank=-1", "lora.rank=x"])
+def test_a_fault_of_a_set_option_is_not_laid_to_the_file(desk: Desk, text: str) -> None:
+    content = "model: model\ndataset: data\nstrategies:\n  lora: {rank: 4}\n"
+    (desk.folder / "fine.yaml").write_text(content)
+    assert "fine.yaml" not in desk.refuses("sweep", "fine.yaml", "--set", text)
+
+
+@pytest.mark.parametrize("command", ["report", "leaderboard"])
+def test_s05_a_run_folder_that_leads_elsewhere_is_not_read_or_written(
+    desk: Desk, command: str, tmp_path: Path
+) -> None:
+    run = shutil.copytree(desk.folder / "finished", tmp_path / "run")
+    (run / "report").symlink_to(tmp_path)
+    assert "report: is a link" in desk.refuses(command, str(run))
+    assert not list(tmp_path.glob("*.md"))
 
 
 @pytest.mark.parametrize("name", ["trials", "checkpoints", "working", "report"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from bench.cli import entry
 from bench.errors import StudyError
-from bench.scrub import HIDDEN, scrub
+from bench.scrub import HIDDEN, scrub, scrubbed
 from bench.search import cluster as cluster_module
 from bench.search.cluster import Demand, cluster
+from tests.reports.records import trial
 
 
 @pytest.mark.parametrize(
@@ -17,7 +20,10 @@ from bench.search.cluster import Demand, cluster
     [
         ("token hf_abcdefghijklmnop!", f"token {HIDDEN}!"),
         ("git clone https://user:pass@example.org/x", f"git clone https://{HIDDEN}@example.org/x"),
+        ("git clone https://ghp_1234@example.org/x", f"git clone https://{HIDDEN}@example.org/x"),
         ("with s3cret-value inside", f"with {HIDDEN} inside"),
+        (json.dumps('pä"ss wörd'), f'"{HIDDEN}"'),
+        (json.dumps('pä"ss wörd', ensure_ascii=False), f'"{HIDDEN}"'),
         ('"quo\\"ted secret"', f'"{HIDDEN}"'),
         ("TOKENIZERS_PARALLELISM=false", "TOKENIZERS_PARALLELISM=false"),
     ],
@@ -26,10 +32,35 @@ def test_s07_secrets_are_hidden_in_any_text(text: str, clean: str) -> None:
     environment = {
         "AWS_SECRET_ACCESS_KEY": "s3cret-value",
         "db_password": 'quo"ted secret',
+        "DB_PASSWORD": 'pä"ss wörd',
         "TOKENIZERS_PARALLELISM": "false",
         "PATH": "/usr/bin",
     }
     assert scrub(text, environment) == clean
+
+
+def test_s07_a_secret_that_is_the_name_of_an_arm_does_not_break_its_record() -> None:
+    record = trial("adapter", reason="adapter is open")
+    clean = scrubbed(record, {"DB_PASSWORD": "adapter"})
+    assert clean.reason == f"{HIDDEN} is open"
+    assert clean == record.model_copy(update={"reason": clean.reason})
+
+
+def test_s07_a_fault_of_ours_is_told_without_secrets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash() -> None:
+        raise RuntimeError("no entry with s3cret-value")
+
+    monkeypatch.setenv("MY_TOKEN", "s3cret-value")
+    monkeypatch.setattr(entry, "app", crash)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "Traceback" in told
+    assert f"RuntimeError: no entry with {HIDDEN}" in told
+    assert "s3cret" not in told
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3:6379", "head.example.org:6379", "[fd00::1]:6379"])

@@ -44,7 +44,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     for name, (source, entry) in PLUG_INS.items():
         install(play.site, name, source, GROUP + entry)
     secrets = {"CANARY_TOKEN": CANARY, "MY_PASSWORD": f"with-{CANARY}"}
-    return play, play.sweep("--trial-timeout", "10s", "--name", f"of-{CANARY}", **secrets)
+    return play, play.sweep("--trial-timeout", "7s", "--name", f"of-{CANARY}", **secrets)
 
 
 def test_every_fault_is_a_row_and_the_others_are_unaffected(done: Done) -> None:
@@ -100,7 +100,7 @@ def test_f09_a_trial_out_of_memory_ends_alone_with_its_batch_size(done: Done) ->
 
 def test_f13_a_hung_trial_is_ended_and_says_where_it_hung(done: Done) -> None:
     record = done[0].records["stuck-0"]
-    assert record["reason"] == "took longer than --trial-timeout 10 s"
+    assert record["reason"] == "took longer than --trial-timeout 7 s"
     assert record["attempts"] == 1
     assert "in _hangs" in record["traceback"]
 
@@ -138,7 +138,7 @@ def test_the_status_of_a_run_tells_each_end_and_the_command_that_goes_on(done: D
     assert told.returncode == 0, told.stderr
     assert "9 of 9 planned trials have ended; not running" in told.stdout
     assert "deadly-000 quarantined: its worker died 2 times" in told.stdout
-    assert "go on with: paretune sweep play.yaml --out run --trial-timeout 10s" in told.stdout
+    assert "go on with: paretune sweep play.yaml --out run --trial-timeout 7s" in told.stdout
     document = json.loads(play.paretune("status", "run", "--json").stdout)
     assert (document["missing"], document["again"], document["at_work"]) == (0, 3, [])
 
@@ -162,7 +162,7 @@ def test_f13_a_worker_that_is_frozen_is_killed_from_outside(tmp_path: Path) -> N
 def test_f01_a_worker_killed_from_outside_costs_one_attempt(tmp_path: Path) -> None:
     play = Play(tmp_path, {"waiting": "waits", "sound": "none"})
     sweep = play.start()
-    until(lambda: play.waits)
+    until(lambda: play.began)
     workers = [
         process
         for process, command in children(sweep.pid).items()
@@ -171,6 +171,8 @@ def test_f01_a_worker_killed_from_outside_costs_one_attempt(tmp_path: Path) -> N
     assert workers
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
+    until(lambda: play.began == 2)
+    play.go()
     assert sweep.wait(60) == 0, play.log
     assert play.statuses == {"waiting-0": "completed", "sound-0": "completed"}
     assert play.records["waiting-0"]["attempts"] == 2

@@ -22,6 +22,9 @@ SETTINGS = {"batch_size": BATCH_SIZE, "max_length": MAX_LENGTH, "seed": SEED}
 KNOBS = {"lora": ("learning_rate", "rank", "targets"), "full": ("learning_rate",)}
 FIXED = ("alpha_ratio", "dropout")
 """Knobs of ours that no trial searches, and which the peers are given as they stand."""
+OWN_RAY = {"RAY_ADDRESS": "local"}
+"""Else Tune joins whatever Ray it finds a trace of on this machine, be it long gone."""
+
 ALLOCATOR = {"MALLOC_ARENA_MAX": "1"}
 """Tune runs every trial of a function trainable in a new thread, each of which gets an arena of
 its own from the C library: a worker that is used again keeps more than a GiB per trial."""
@@ -122,7 +125,7 @@ def _peer(task: dict[str, Any], mine: dict[str, float], questions: int) -> dict[
     path = folder / "task.json"
     path.write_text(json.dumps({**task, "storage": str(folder / "ray")}), encoding="utf-8")
     command = [sys.executable, "-m", "tests.peers.peers", str(path)]
-    extra = ALLOCATOR if task["kind"] == UTMOST else {}
+    extra = OWN_RAY | (ALLOCATOR if task["kind"] == UTMOST else {})
     finished = run(command, folder / "output.txt", extra=extra)
     found = json.loads(path.with_suffix(".result.json").read_bytes())
     theirs = {

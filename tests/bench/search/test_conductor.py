@@ -174,6 +174,8 @@ def test_a_spent_budget_gives_out_nothing_and_stops_trials_after_their_epoch(sta
     given = stage.conductor.suggest("c")
     assert isinstance(given, dict)
     assert given[SCORING].spec == stage.specs[0]
+    assert stage.conductor.suggest("d") is None
+    stage.conductor.on_trial_complete("c", {SCORE: SCORED})
     assert stage.conductor.suggest("d") == "FINISHED"
     assert stage.statuses() == [Status.COMPLETED]
     spent = stage.conductor.budget_spent
@@ -213,6 +215,7 @@ def test_a_whole_search_was_not_ended_by_its_budget(tmp_path: Path) -> None:
     stage.clock.now += 60
 
     stage.score("b")
+    stage.conductor.on_trial_complete("b", {SCORE: SCORED})
     assert stage.conductor.suggest("c") == "FINISHED"
     assert stage.conductor.budget_spent is None
     assert not any(isinstance(event, BudgetOver) for event in stage.events)
@@ -257,8 +260,9 @@ def test_the_test_is_sat_when_every_trial_has_ended_and_by_the_best_alone(tmp_pa
 
     assert stage.score("c").spec == second
     assert stage.asked == [0, 1]
-    assert stage.conductor.suggest("d") == "FINISHED"
+    assert stage.conductor.suggest("d") is None
     stage.conductor.on_trial_complete("c", {SCORE: SCORED})
+    assert stage.conductor.suggest("d") == "FINISHED"
     record = Ledger(tmp_path).records().readable[second.fingerprint]
     assert record.test == SCORED
     assert isinstance(stage.events[-1], Scored)
@@ -269,6 +273,7 @@ def test_a_test_that_could_not_be_sat_is_told_with_the_trial(tmp_path: Path) -> 
     run(stage, "a", 0.5, 0.5, 0.5)
     for name in ("b", "c", "d"):
         given = stage.score(name).spec
+        assert stage.conductor.suggest("e") is None
         stage.conductor.on_trial_complete(name, error=True)
         stage.conductor.died(name, "…\nnode gone")
 
@@ -407,3 +412,45 @@ def test_a_trial_is_late_when_its_time_and_some_grace_are_over(
     (record,) = stage.conductor.records
     assert (record.status, record.fingerprint) == (Status.TIMED_OUT, given.fingerprint)
     assert record.reason == "took longer than --trial-timeout 30 s"
+
+
+def test_a_worker_that_dies_before_its_trial_begins_is_not_laid_to_the_trial(stage: Stage) -> None:
+    for name in ("a", "b", "c"):
+        assert isinstance(stage.conductor.suggest(name), dict)  # and it never begins
+        die(stage, name, "The actor died because of an error raised in its creation task")
+    (record,) = stage.conductor.records
+    assert (record.status, record.number, record.attempts) == (Status.FAILED, 0, 0)
+    assert "its worker could not begin, in attempt 3: " in str(record.reason)
+
+
+def test_a_failed_trial_takes_its_deaths_into_a_later_run(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, care=Care(max_retries=0))
+    given = stage.begin("a")
+    die(stage, "a")
+    assert stage.statuses() == [Status.FAILED]
+    (left,) = stage.ledger.at_work()
+    assert (left.fingerprint, left.attempt, left.deaths) == (given.fingerprint, 0, 1)
+
+
+def test_a_worker_that_said_where_it_hung_has_timed_out_however_the_clocks_stand(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, care=Care(timeout=3600, said="3600 s"))
+    given = stage.begin("a")
+    stage.ledger.stack(given.fingerprint).write_text("Timeout!\nin a loop\n")
+    die(stage, "a")
+    (record,) = stage.conductor.records
+    assert (record.status, record.traceback) == (Status.TIMED_OUT, "Timeout!\nin a loop")
+    assert not stage.ledger.stack(given.fingerprint).exists()
+
+
+def test_a_scoring_that_hangs_is_late_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path, trials=1, care=Care(timeout=30, said="30 s"))
+    run(stage, "a", 0.5, 0.5, 0.5)
+    now = [1000.0]
+    monkeypatch.setattr("bench.search.conductor.time.perf_counter", lambda: now[0])
+    stage.score("b")
+    now[0] += 30 + GRACE + 1
+    assert stage.conductor.late == {"b"}
+    die(stage, "b")
+    assert stage.conductor.late == set()
