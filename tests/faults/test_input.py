@@ -82,7 +82,6 @@ def desk(
 ) -> Iterator[Desk]:
     monkeypatch.chdir(sound)
     monkeypatch.setattr(sys, "argv", ["paretune"])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     return Desk(sound, capsys)
 
 
