@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ from bench.record import Halving
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.spec import MicroBatch, Pooling, Precision, TrainSettings
 from bench.strategy import installed_strategies
-from bench.study_text import NO_TEXT, read_study_text
+from bench.study_text import NO_TEXT, STRATEGIES, read_study_text
 
 ALL = "all"
 Count = Annotated[int, Field(ge=1)]
@@ -151,7 +151,8 @@ def check_study(
     text = NO_TEXT
     with faults.gathered():
         text = read_study_text(path) if path else NO_TEXT
-    keys, problems = {**text.content, **overrides}, []
+    keys: dict[str, Any] = {**text.content, **overrides}
+    problems: list[str] = []
     try:
         file = StudyFile.model_validate(keys)
     except ValidationError as error:
@@ -161,14 +162,8 @@ def check_study(
         file = StudyFile.model_validate({k: v for k, v in keys.items() if k not in wrong})
     problems += _without_rung(file)
     arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
-    typed = (*overrides, *(f"strategies.{text.partition('.')[0].strip()}" for text in sets))
-    given = {
-        key: line
-        for key, line in text.lines.items()
-        if not any(key == name or key.startswith(f"{name}.") for name in typed)
-    }
-    where = replace(text, lines=given)
-    faults.add(*map(where.located, problems))
+    typed = [*overrides, *(f"{STRATEGIES}{option.partition('.')[0].strip()}" for option in sets)]
+    faults.add(*map(text.without(typed).located, problems))
     name = file.name or (
         _label(path.stem) if path else f"{_label(file.dataset)}-{_label(file.model)}"
     )

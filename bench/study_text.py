@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ class StudyText:
     name: str = ""
     content: dict[str, Any]
     lines: dict[str, int]
+
+    def without(self, typed: Iterable[str]) -> StudyText:
+        """The same text, which is not to blame for keys that were typed as options."""
+        names = tuple(typed)
+        lines = {
+            key: line
+            for key, line in self.lines.items()
+            if not any(key == name or key.startswith(f"{name}.") for name in names)
+        }
+        return replace(self, lines=lines)
 
     def located(self, problem: str) -> str:
         """A fault that begins with a key, with file and line before it if the key stands there.

@@ -19,7 +19,7 @@ from reports.standings import best_trials
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class RunStatus:
     """Where a run stands.
 
     Attributes:
@@ -57,13 +57,14 @@ class Standing:
         )
 
 
-def standing(folder: Path) -> Standing:
+def run_status(folder: Path) -> RunStatus:
     """Where a run folder stands.
 
     Raises:
         LedgerError: it is no run folder.
     """
     ledger = Ledger(folder)
+    ledger.check_inside()
     study, found = ledger.study(), ledger.records()
     records = [record for record in found.readable.values() if study.holds(record)]
     ended: dict[str, Counter[str]] = {arm: Counter() for arm in study.planned}
@@ -71,12 +72,12 @@ def standing(folder: Path) -> Standing:
         ended[record.arm][record.status] += 1
     whole = len(records) == sum(study.planned.values())
     best = best_trials(records).values() if whole else []
-    return Standing(
+    return RunStatus(
         study=study.name,
         planned=study.planned,
         ended={arm: dict(counts) for arm, counts in ended.items()},
         reasons={
-            record.trial: f"{record.status}: {headline(record.reason or 'no reason given')}"
+            record.trial: f"{record.status}: {headline(record.reason)}"
             for record in sorted(records, key=lambda record: record.trial)
             if record.reason and record.status not in {Status.PRUNED, Status.SKIPPED}
         },
@@ -94,7 +95,7 @@ def standing(folder: Path) -> Standing:
 
 def show_status(folder: Path, *, as_json: bool) -> int:
     """Prints where a run folder stands."""
-    found = standing(folder)
+    found = run_status(folder)
     if as_json:
         document = asdict(found) | {"missing": found.missing, "again": found.again}
         print(json.dumps(document))  # noqa: T201
@@ -123,7 +124,7 @@ def show_status(folder: Path, *, as_json: bool) -> int:
     return SUCCESS
 
 
-def _table(found: Standing) -> Table:
+def _table(found: RunStatus) -> Table:
     statuses = [s for s in Status if any(ends.get(s) for ends in found.ended.values())]
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("")

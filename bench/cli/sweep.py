@@ -15,10 +15,10 @@ from bench.errors import Faults, StudyError
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
-from bench.search.budget import NO_BUDGET, make_budget
-from bench.search.care import Care, make_care
+from bench.search.budget import NO_BUDGET, Budget, make_budget
+from bench.search.care import USUAL_CARE, Care, make_care
 from bench.search.cluster import Demand
-from bench.search.prepare import prepare
+from bench.search.prepare import Prepared, prepare
 from bench.search.run import Outcome, run_study
 from bench.study import check_study, preset
 from reports.escape import plain
@@ -78,28 +78,12 @@ def run_sweep(request: Request) -> int:
     Raises:
         InputError: with everything that is wrong with the request.
     """
-    faults, path = Faults(), None
-    budget, care = NO_BUDGET, Care()
-    with faults.gathered():
-        budget = make_budget(request.time_budget, request.max_gpu_hours)
-    with faults.gathered():
-        care = make_care(request.max_retries, request.trial_timeout)
-    with faults.gathered():
-        path = _study_path(request.study)
-    study = check_study(path, request.overrides, request.sets, faults)
-    folder = request.folder or RUNS / study.name
-    prepared = prepare(study, folder, shown_command(_again(request)), faults)
-    demand = Demand(
-        address=request.address,
-        cpus=request.cpus,
-        gpus=request.gpus,
-        workers=request.workers,
-        insecure=request.insecure_cluster,
-    )
+    prepared, budget, care = _checked(request)
+    folder, demand = prepared.ledger.folder, _demand(request)
     if request.dry_run:
         show_plan(prepared, demand, as_json=request.as_json)
         return SUCCESS
-    for problem in study.left_out:
+    for problem in prepared.study.left_out:
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
@@ -118,6 +102,35 @@ def run_sweep(request: Request) -> int:
     if outcome.interrupted:
         return INTERRUPTED
     return SOME_FAILED if outcome.failed else SUCCESS
+
+
+def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
+    """What is asked for, if nothing is wrong with any of it.
+
+    Raises:
+        InputError: with everything that is wrong.
+    """
+    faults, path = Faults(), None
+    budget, care = NO_BUDGET, USUAL_CARE
+    with faults.gathered():
+        budget = make_budget(request.time_budget, request.max_gpu_hours)
+    with faults.gathered():
+        care = make_care(request.max_retries, request.trial_timeout)
+    with faults.gathered():
+        path = _study_path(request.study)
+    study = check_study(path, request.overrides, request.sets, faults)
+    folder = request.folder or RUNS / study.name
+    return prepare(study, folder, shown_command(_again(request)), faults), budget, care
+
+
+def _demand(request: Request) -> Demand:
+    return Demand(
+        address=request.address,
+        cpus=request.cpus,
+        gpus=request.gpus,
+        workers=request.workers,
+        insecure=request.insecure_cluster,
+    )
 
 
 def _study_path(name: str | None) -> Path | None:

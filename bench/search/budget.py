@@ -39,13 +39,8 @@ def make_budget(time_budget: str | None, max_gpu_hours: float | None) -> Budget:
     Raises:
         StudyError: with a sentence per option that is no budget.
     """
-    problems = []
-    seconds = None if time_budget is None else duration(time_budget)
-    if time_budget is not None and seconds is None:
-        problems.append(
-            f"--time-budget {time_budget}: must be a time above 0 such as 90s, 30m, 2h, 1h30m or"
-            " plain seconds"
-        )
+    problems: list[str] = []
+    seconds = duration_of("--time-budget", time_budget, problems)
     if max_gpu_hours is not None and not 0 < max_gpu_hours < math.inf:
         problems.append(f"--max-gpu-hours {max_gpu_hours:g}: must be a number above 0 such as 1.5")
     if problems:
@@ -56,6 +51,16 @@ def make_budget(time_budget: str | None, max_gpu_hours: float | None) -> Budget:
         gpu_hours=max_gpu_hours,
         said=f"{said}s" if said and said[-1].isdigit() else said,
     )
+
+
+def duration_of(option: str, text: str | None, problems: list[str]) -> float | None:
+    """Seconds of an option; ``None`` if it was not given or is no time, which is noted."""
+    seconds = None if text is None else duration(text)
+    if text is not None and seconds is None:
+        problems.append(
+            f"{option} {text}: must be a time above 0 such as 90s, 30m, 2h, 1h30m or plain seconds"
+        )
+    return seconds
 
 
 def duration(text: str) -> float | None:

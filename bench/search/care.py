@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.errors import StudyError
 from bench.record import Status
-from bench.search.budget import duration
+from bench.search.budget import duration_of
 
 DEATHS = 2
 """Workers that a configuration may cost: after the last of them it is put in quarantine."""
@@ -26,12 +26,13 @@ class Care:
     Attributes:
         max_retries: times a trial is tried again after its worker died.
         timeout: seconds an attempt may take; ``None`` is without end.
-        said: the timeout as a person says it.
     """
 
     max_retries: int = 2
     timeout: float | None = None
-    said: str = ""
+
+
+USUAL_CARE = Care()
 
 
 def make_care(max_retries: int, trial_timeout: str | None) -> Care:
@@ -40,19 +41,13 @@ def make_care(max_retries: int, trial_timeout: str | None) -> Care:
     Raises:
         StudyError: with a sentence per option that does not fit.
     """
-    problems = []
-    seconds = None if trial_timeout is None else duration(trial_timeout)
-    if trial_timeout is not None and seconds is None:
-        problems.append(
-            f"--trial-timeout {trial_timeout}: must be a time above 0 such as 90s, 30m, 2h, 1h30m"
-            " or plain seconds"
-        )
+    problems: list[str] = []
+    seconds = duration_of("--trial-timeout", trial_timeout, problems)
     if max_retries < 0:
         problems.append(f"--max-retries {max_retries}: must be 0 or more")
     if problems:
         raise StudyError(*problems)
-    said = f"{seconds:g} s" if seconds is not None else ""
-    return Care(max_retries=max_retries, timeout=seconds, said=said)
+    return Care(max_retries=max_retries, timeout=seconds)
 
 
 @dataclass(kw_only=True)
@@ -104,7 +99,7 @@ def verdict(
     attempts.end(now)
     last = (error.strip().splitlines() or ["no reason given"])[-1]
     if care.timeout is not None and began is not None and (hung or now - began >= care.timeout):
-        return Status.TIMED_OUT, f"took longer than --trial-timeout {care.said}"
+        return Status.TIMED_OUT, f"took longer than --trial-timeout {care.timeout:g} s"
     blameless = began is None or NODE_LOST.search(error) is not None
     attempts.unstarted += began is None
     attempts.deaths += not blameless

@@ -14,7 +14,7 @@ from bench.errors import StorageError
 from bench.ledger import AtWork, Ledger
 from bench.record import RETRIED_ON_RESUME, BudgetSpent, Status, TrialRecord
 from bench.search.budget import Meter
-from bench.search.care import GRACE, Attempts, Care, verdict
+from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict
 from bench.search.events import BudgetOver, Died, Ended, EpochDone, Halted, Observer, Started
 from bench.search.exam import Exam
 from bench.search.plan import Plan
@@ -52,12 +52,12 @@ class Conductor(Searcher):
         *,
         kept: Iterable[TrialRecord] = (),
         meter: Meter | None = None,
-        care: Care | None = None,
+        care: Care = USUAL_CARE,
     ) -> None:
         super().__init__()
         self._exam = exam
         self._meter = meter or Meter()
-        self._care = care or Care()
+        self._care = care
         self._spent: str | None = None
         self._halted: set[str] = set()
         self._plan = plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from bench.ledger import Ledger
 from bench.record import BudgetSpent, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget, Meter
-from bench.search.care import Care
+from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Slots
 from bench.search.conductor import Conductor
 from bench.search.events import Observer
@@ -90,7 +90,7 @@ class Dispatcher:
     observe: Observer
     fresh_workers: bool = False
     budget: Budget = NO_BUDGET
-    care: Care = field(default_factory=Care)
+    care: Care = USUAL_CARE
 
     def run(self, plan: Plan, kept: Iterable[TrialRecord], choose: Choose) -> Searched:
         """Runs all that is left of a plan, as far as the budget goes, then scores the chosen.
@@ -108,29 +108,33 @@ class Dispatcher:
         conductor = Conductor(
             plan, self.ledger, self.observe, exam, kept=kept, meter=meter, care=self.care
         )
-        worker = tune.with_parameters(TrialWorker, setup=self.setup)
         with tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
-            tune.Tuner(
-                tune.with_resources(worker, self.slots.resources),
-                tune_config=tune.TuneConfig(
-                    search_alg=conductor,
-                    scheduler=HalvingScheduler(conductor.stops),
-                    num_samples=-1,
-                    max_concurrent_trials=self.slots.count,
-                    reuse_actors=not self.fresh_workers,
-                ),
-                run_config=tune.RunConfig(
-                    name="search",
-                    storage_path=scratch,
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[_Watcher(conductor)],
-                    verbose=0,
-                ),
-            ).fit()
+            self._tuner(conductor, scratch).fit()
         if conductor.broken:
             raise conductor.broken
         return Searched(
             records=exam.marked(conductor.records),
             budget_spent=conductor.budget_spent,
             unscored=exam.unfinished,
+        )
+
+    def _tuner(self, conductor: Conductor, scratch: str) -> tune.Tuner:
+        """Tune with our searcher and scheduler, and nothing of its own that could decide."""
+        worker = tune.with_parameters(TrialWorker, setup=self.setup)
+        return tune.Tuner(
+            tune.with_resources(worker, self.slots.resources),
+            tune_config=tune.TuneConfig(
+                search_alg=conductor,
+                scheduler=HalvingScheduler(conductor.stops),
+                num_samples=-1,
+                max_concurrent_trials=self.slots.count,
+                reuse_actors=not self.fresh_workers,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[_Watcher(conductor)],
+                verbose=0,
+            ),
         )

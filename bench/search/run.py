@@ -13,7 +13,7 @@ from bench.errors import LedgerError, StudyError
 from bench.ledger import Ledger, Records, set_aside
 from bench.record import Status, StudyRecord, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
-from bench.search.care import Care
+from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
 from bench.search.dispatch import Dispatcher, Searched
 from bench.search.events import Observer, Opened
@@ -62,10 +62,12 @@ def run_study(
     observe: Observer,
     *,
     budget: Budget = NO_BUDGET,
-    care: Care | None = None,
+    care: Care = USUAL_CARE,
     fresh_workers: bool = False,
 ) -> Outcome:
     """Runs what the ledger lacks, scores the chosen trials on test, writes the report.
+
+    Longer than other functions: half of it says what the options mean.
 
     Args:
         prepared: the study.
@@ -79,7 +81,6 @@ def run_study(
         InputError: the cluster cannot serve it, or the folder is in use.
         StorageError: the run folder cannot be written.
     """
-    care = care or Care()
     with ExitStack() as stack:
         stack.enter_context(prepared.ledger.lock())
         standing = _resume(prepared, prepared.ledger.records())
@@ -90,11 +91,10 @@ def run_study(
         observe(_opened(ready, standing, slots, budget))
         found = Searched(records=list(standing.kept), budget_spent=None)
         if slots and weights:
+            setup = worker_setup(prepared, weights, ready.train, ready.validation, slots)
             dispatcher = Dispatcher(
                 slots=slots,
-                setup=worker_setup(
-                    prepared, weights, ready.train, ready.validation, slots, care.timeout
-                ),
+                setup=replace(setup, timeout=care.timeout),
                 ledger=prepared.ledger,
                 observe=observe,
                 fresh_workers=fresh_workers,
@@ -270,7 +270,6 @@ def worker_setup(
     train: TokenSplit,
     validation: TokenSplit,
     slots: Slots,
-    timeout: float | None = None,
 ) -> WorkerSetup:
     """What workers of these slots need for a study."""
     return WorkerSetup(
@@ -283,5 +282,4 @@ def worker_setup(
         device_shared=slots.device_shared,
         folder=prepared.ledger.folder.absolute(),
         memory=slots.memory,
-        timeout=timeout,
     )

@@ -74,6 +74,18 @@ def test_a_batch_that_does_not_fit_is_told_with_its_size(error: str, tmp_path: P
     assert record.reason.startswith("batch of 7 questions does not fit: ")
 
 
+def test_a_trial_short_of_memory_goes_on_in_parts_only_if_asked_and_says_so(
+    tmp_path: Path,
+) -> None:
+    spec = make_spec(Ends(error="crowded"), micro_batch="auto")
+    record = run(spec, make_workbench(), tmp_path).record
+    assert (record.status, record.micro_batch) == (Status.COMPLETED, 2)
+    whole = run(make_spec(Ends(error="crowded")), make_workbench(), tmp_path).record
+    assert whole.status is Status.OUT_OF_MEMORY
+    easy = run(make_spec(BitFit(), micro_batch="auto"), make_workbench(), tmp_path).record
+    assert (easy.status, easy.micro_batch) == (Status.COMPLETED, None)
+
+
 def test_progress_tells_each_epoch_and_the_record_with_the_last(tmp_path: Path) -> None:
     trial = Trial(make_spec(Linear(), epochs=3), make_workbench(), tmp_path / "checkpoint")
     told: list[Progress] = [trial.advance() for _ in range(3)]

@@ -12,7 +12,7 @@ from bench.errors import StorageError
 from bench.ledger import Ledger
 from bench.record import Halving, Status, TestScore, TrialRecord
 from bench.search.budget import Meter, make_budget
-from bench.search.care import GRACE, Care
+from bench.search.care import GRACE, USUAL_CARE, Care
 from bench.search.conductor import Conductor
 from bench.search.events import BudgetOver, Died, Ended, Event, Halted, Scored
 from bench.search.exam import Exam
@@ -37,7 +37,7 @@ class Stage:
         *,
         trials: int = 4,
         rule: Halving | None = RULE,
-        care: Care | None = None,
+        care: Care = USUAL_CARE,
     ) -> None:
         self.clock = Clock()
         self.ledger = Ledger(folder)
@@ -361,9 +361,7 @@ def test_a_trial_that_lost_its_worker_after_the_budget_does_not_begin_again(stag
     assert stage.conductor.records == []
 
 
-def test_a_disk_that_is_full_ends_the_search_and_loses_no_trial(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_ends_the_search_and_loses_no_trial(stage: Stage) -> None:
     run(stage, "a", 0.5, 0.5, 0.5)
     first, second = stage.begin("b"), stage.begin("c")
     full = StorageError("runs/x/checkpoints/a.safetensors", 9, 0, "No space left on device")
@@ -399,7 +397,7 @@ def test_a_record_that_cannot_be_written_does_not_count(
 def test_a_trial_is_late_when_its_time_and_some_grace_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = Stage(tmp_path, care=Care(timeout=30, said="30 s"))
+    stage = Stage(tmp_path, care=Care(timeout=30))
     now = [1000.0]
     monkeypatch.setattr("bench.search.conductor.time.perf_counter", lambda: now[0])
     given = stage.begin("a")
@@ -435,7 +433,7 @@ def test_a_failed_trial_takes_its_deaths_into_a_later_run(tmp_path: Path) -> Non
 def test_a_worker_that_said_where_it_hung_has_timed_out_however_the_clocks_stand(
     tmp_path: Path,
 ) -> None:
-    stage = Stage(tmp_path, care=Care(timeout=3600, said="3600 s"))
+    stage = Stage(tmp_path, care=Care(timeout=3600))
     given = stage.begin("a")
     stage.ledger.stack(given.fingerprint).write_text("Timeout!\nin a loop\n")
     die(stage, "a")
@@ -445,7 +443,7 @@ def test_a_worker_that_said_where_it_hung_has_timed_out_however_the_clocks_stand
 
 
 def test_a_scoring_that_hangs_is_late_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(tmp_path, trials=1, care=Care(timeout=30, said="30 s"))
+    stage = Stage(tmp_path, trials=1, care=Care(timeout=30))
     run(stage, "a", 0.5, 0.5, 0.5)
     now = [1000.0]
     monkeypatch.setattr("bench.search.conductor.time.perf_counter", lambda: now[0])
