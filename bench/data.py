@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,12 @@ class Dataset:
 
     def fingerprint(self, split: str) -> str:
         """Content hash of a split, in its order."""
-        return content_hash([[q.text, *q.choices, q.answer] for q in self.splits[split]])
+        return fingerprint(self.splits[split])
+
+
+def fingerprint(questions: Iterable[Question]) -> str:
+    """Content hash of questions, their choices and right answers, in this order."""
+    return content_hash([[q.text, *q.choices, q.answer] for q in questions])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import LedgerError
-from bench.record import Part, StudyRecord, TrialRecord
+from bench.record import Part, TrialRecord
 from bench.scrub import scrubbed
 from bench.storage import storage_error, write_whole
+from bench.study_record import Freeze, Run, StudyRecord
 
 FOLDERS = ("trials", "working", "checkpoints", "report")
 
@@ -142,6 +143,42 @@ class Ledger:
             ) from None
         except (OSError, ValidationError) as error:
             raise LedgerError(f"{path}: {_first_fault(error)}") from error
+
+    def write_freeze(self, freeze: Freeze) -> Freeze:
+        """States what was chosen from the search.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        write_whole(self.folder / "frozen.json", _json(freeze))
+        return freeze
+
+    def freeze(self) -> Freeze | None:
+        """What was chosen from the search; ``None`` before that.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        path = self.folder / "frozen.json"
+        try:
+            return Freeze.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise LedgerError(f"{path}: {_first_fault(error)}") from error
+
+    def run(self) -> Run:
+        """Everything that belongs to the study as it stands.
+
+        Raises:
+            LedgerError: it is no run folder, or records are damaged.
+        """
+        self.check_inside()
+        study, found = self.study(), self.records()
+        if found.damaged:
+            faults = (f"{path.name}: {fault}" for path, fault in found.damaged.items())
+            raise LedgerError(*faults, "run the study's command again: it sets damaged files aside")
+        return Run.of(study, found.readable.values(), self.freeze())
 
     def records(self) -> Records:
         """All finished trials; damaged files are named, not hidden and not changed."""

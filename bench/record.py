@@ -1,7 +1,4 @@
-"""What came of a trial, and what a study was asked to do: the records and their JSON.
-
-Longer than other files on purpose: it is the one file format we have, every field explained.
-"""
+"""What came of a trial: its record and its JSON, every field explained."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 
 from bench.space import LEARNING_RATE, Value
-from bench.spec import TrainSettings, TrialSpec
+from bench.spec import TrialSpec, trial_name
 
 SCHEMA: Final = 1
 """Version of the record's JSON; a reader refuses others by name."""
@@ -136,6 +133,7 @@ class Inference(Part):
         batched: latency at the evaluation batch, deployed form.
         undeployed: latency at one question per batch before ``deploy``; ``None`` where the
             strategy has no other form.
+        undeployed_batched: likewise at the evaluation batch; measured of trials with fresh seeds.
     """
 
     seconds: float
@@ -143,6 +141,7 @@ class Inference(Part):
     single: Latency
     batched: Latency
     undeployed: Latency | None
+    undeployed_batched: Latency | None = None
 
 
 class Environment(Part):
@@ -168,11 +167,12 @@ class Environment(Part):
 
 
 class TestScore(Part):
-    """The one scoring of a chosen trial on the test split.
+    """The one scoring of a frozen trial on the test split.
 
     Attributes:
         accuracy: share of questions answered right, 0 … 1.
         predictions: predicted choice per test question.
+        answers: right choice per test question.
         data: content hash of the test questions.
     """
 
@@ -180,6 +180,7 @@ class TestScore(Part):
 
     accuracy: float
     predictions: tuple[NonNegativeInt, ...]
+    answers: tuple[NonNegativeInt, ...]
     data: str
 
 
@@ -187,12 +188,15 @@ class TrialRecord(Part):
     """One finished trial: all we will ever know of it. A group that was not reached is ``None``.
 
     ``micro_batch`` is the questions of a pass where a whole batch did not fit into memory.
+    ``confirms`` is the fingerprint of the search trial that this one repeats with a fresh seed;
+    ``None`` in the search itself. The two share arm and number.
     """
 
     schema_version: Literal[1] = SCHEMA
     study: str
     arm: str
     number: NonNegativeInt
+    confirms: str | None = None
     fingerprint: str
     context: str
     strategy: str
@@ -215,8 +219,8 @@ class TrialRecord(Part):
 
     @property
     def trial(self) -> str:
-        """The trial's name in reports, such as ``lora-003``."""
-        return f"{self.arm}-{self.number:03d}"
+        """The trial's name in reports, such as ``lora-003`` or ``lora-003-seed1001``."""
+        return trial_name(self.arm, self.number, self.seed if self.confirms else None)
 
     @property
     def values(self) -> dict[str, Value]:
@@ -236,6 +240,7 @@ class TrialRecord(Part):
             study=spec.study,
             arm=spec.arm,
             number=spec.number,
+            confirms=spec.confirms,
             fingerprint=spec.fingerprint,
             context=spec.context,
             strategy=spec.strategy.name,
@@ -246,121 +251,3 @@ class TrialRecord(Part):
             epochs=spec.settings.epochs,
             **parts,
         )
-
-
-class SplitSummary(Part):
-    """One split as it was used.
-
-    Attributes:
-        questions: how many.
-        fingerprint: content hash of its questions, choices and answers.
-    """
-
-    questions: int
-    fingerprint: str
-
-
-class Halving(Part):
-    """The rule by which trials are stopped early, see ``bench.search.halving``.
-
-    Attributes:
-        reduction_factor: one in so many trials of an arm goes on from a rung.
-        grace_epochs: epochs before the first rung.
-    """
-
-    reduction_factor: int
-    grace_epochs: int
-
-    def rungs(self, epochs: int) -> tuple[int, ...]:
-        """Epochs after which trials of so many epochs are ranked; never after the last."""
-        found = [self.grace_epochs]
-        while (after := found[-1] * self.reduction_factor) < epochs:
-            found.append(after)
-        return tuple(after for after in found if after < epochs)
-
-
-class BudgetSpent(Part):
-    """The budget that ended a run before its planned trials had.
-
-    Attributes:
-        budget: as a person says it, such as ``30m``.
-        stopped: trials that were at work and stopped after an epoch, without a record.
-    """
-
-    budget: str
-    stopped: int
-
-
-class StudyRecord(Part):
-    """What a run folder was asked to do: the content of ``study.json``.
-
-    Attributes:
-        name: name of the study.
-        command: the command that runs it again.
-        commit: version-control state of the code, ``None`` outside a checkout.
-        paretune: version of this package.
-        model: name the model was asked by.
-        model_fingerprint: content hash or revision.
-        tokenizer: content hash of the tokenizer.
-        total_parameters: of the backbone without head.
-        dataset: name the dataset was asked by.
-        splits: summaries of the splits by name.
-        chance: accuracy of guessing on validation, 0 … 1.
-        constant: accuracy there of the position that is right most often in training.
-        longest: accuracy there of the longest choice.
-        truncated: share of sequences cut at ``max_length``.
-        tokenise_seconds: once per run, for training and validation questions together.
-        arms: strategy name per arm.
-        contexts: context per arm, see ``TrialSpec``.
-        spaces: searched range per knob and arm, as text.
-        bounds: lowest and highest searched value per arm and numeric knob.
-        planned: planned trials per arm.
-        settings: training settings.
-        sampler: ``tpe`` or ``random``.
-        seed: the study's seed.
-        halving: how trials are stopped early; ``None`` if they are not.
-        budget_spent: what ended the last run too soon; ``None`` if no budget did.
-        left_out: plug-ins that could not be used, as text.
-        notices: what was found and mended in data and run folder, as text.
-    """
-
-    schema_version: Literal[1] = SCHEMA
-    name: str
-    command: str
-    commit: str | None
-    paretune: str
-    model: str
-    model_fingerprint: str
-    tokenizer: str
-    total_parameters: int
-    dataset: str
-    splits: dict[str, SplitSummary]
-    chance: float
-    constant: float
-    longest: float
-    truncated: float
-    tokenise_seconds: float
-    arms: dict[str, str]
-    contexts: dict[str, str]
-    spaces: dict[str, dict[str, str]]
-    bounds: dict[str, dict[str, tuple[float, float]]] = {}
-    planned: dict[str, int]
-    settings: TrainSettings
-    sampler: str
-    seed: int
-    halving: Halving | None = None
-    budget_spent: BudgetSpent | None = None
-    left_out: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    def holds(self, record: TrialRecord) -> bool:
-        """Whether a record is a trial of this study as it stands.
-
-        One that was stopped early is not where the study has no rung: it will run again.
-        """
-        if record.status is Status.PRUNED:
-            rungs = self.halving.rungs(self.settings.epochs) if self.halving else ()
-            if record.accuracy is None or record.accuracy.epochs_done not in rungs:
-                return False
-        mine = self.contexts.get(record.arm) == record.context
-        return mine and record.number < self.planned[record.arm]

@@ -62,6 +62,8 @@ class TrialSpec:
         code: content hash of the strategy's module and of the training code.
         context: content hash of what the arm was asked for as a whole: code, data, settings,
             search space, sampler. Records of another context belong to another study.
+        confirms: fingerprint of the search trial that this one repeats with a fresh seed; ``None``
+            in the search.
     """
 
     study: str
@@ -75,11 +77,12 @@ class TrialSpec:
     model: str
     code: str
     context: str
+    confirms: str | None = None
 
     @property
     def trial(self) -> str:
-        """The trial's name in reports, such as ``lora-003``."""
-        return f"{self.arm}-{self.number:03d}"
+        """The trial's name in reports, such as ``lora-003`` or ``lora-003-seed1001``."""
+        return trial_name(self.arm, self.number, self.seed if self.confirms else None)
 
     @property
     def values(self) -> dict[str, Value]:
@@ -105,6 +108,12 @@ class TrialSpec:
             "code": self.code,
         }
         return content_hash(identity)
+
+
+def trial_name(arm: str, number: int, fresh_seed: int | None) -> str:
+    """Name of a trial in reports; one that repeats another with a fresh seed has that too."""
+    name = f"{arm}-{number:03d}"
+    return name if fresh_seed is None else f"{name}-seed{fresh_seed}"
 
 
 def content_hash(value: object) -> str:

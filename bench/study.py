@@ -20,10 +20,10 @@ from pydantic import (
 from bench.arm import Arm, make_arm
 from bench.errors import Faults, StudyError
 from bench.plugins import NAME
-from bench.record import Halving
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.spec import MicroBatch, Pooling, Precision, TrainSettings
 from bench.strategy import installed_strategies
+from bench.study_record import Halving
 from bench.study_text import NO_TEXT, STRATEGIES, read_study_text
 
 ALL = "all"
@@ -44,6 +44,8 @@ class StudyFile(BaseModel):
         train_limit: most questions used of a split; likewise for the other two.
         sampler: ``tpe`` learns from finished trials, ``random`` does not.
         seed: of everything.
+        confirm: fresh seeds on which what was chosen is run again, before it is scored on test;
+            0 scores the search's own trials.
         halving: stop the trials of an arm that fall behind its others.
         reduction_factor: of halving, see ``bench.record.Halving``; likewise ``grace_epochs``.
     """
@@ -70,6 +72,7 @@ class StudyFile(BaseModel):
     test_limit: Count | None = None
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    confirm: Annotated[int, Field(ge=0, le=100)] = 5
     halving: bool = False
     reduction_factor: Annotated[int, Field(ge=2)] = 2
     grace_epochs: Count = 1

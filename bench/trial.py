@@ -181,7 +181,7 @@ class Trial:
         so_far = self._so_far(learner)
         parameters = so_far.parameters
         assert parameters is not None
-        inference = bench.deploy(self.spec.strategy, model, self._clock)
+        inference = bench.deploy(self.spec, model, self._clock)
         left = count(model.parameters()) - count(bench.backbone.parameters())
         return so_far.model_copy(
             update={
@@ -265,7 +265,10 @@ def score_test(
     load_trained(model, load_file(checkpoint))
     predictions = workbench.answers(model, workbench.store(test))
     return TestScore(
-        accuracy=accuracy(predictions, test), predictions=tuple(predictions.tolist()), data=data
+        accuracy=accuracy(predictions, test),
+        predictions=tuple(predictions.tolist()),
+        answers=tuple(test.answers.tolist()),
+        data=data,
     )
 
 

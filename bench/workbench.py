@@ -32,6 +32,9 @@ pads less; an accelerator has to be filled."""
 SINGLE_REPEATS, BATCHED_REPEATS = 10, 10
 """Timed passes at one question, and at the evaluation batch if that few do for the split."""
 
+THOROUGH = 3
+"""How many times over passes are timed where a trial has the device to itself."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
@@ -167,15 +170,20 @@ class Workbench:
         return predict(model, batches, device=self.device, precision=self.precision)
 
     def deploy(
-        self, strategy: Strategy, model: MultipleChoiceModel, stopwatch: Stopwatch
+        self, spec: TrialSpec, model: MultipleChoiceModel, stopwatch: Stopwatch
     ) -> Inference:
         """Brings a trained model into the form in which it answers, and times it there.
 
+        A trial that confirms another is timed more often, and before it is deployed at both sizes
+        of batch. In a search one size has to do, since nothing is decided by it.
+
         Args:
-            strategy: the one that adapted it.
+            spec: the trial.
             model: changed in place.
             stopwatch: the clock.
         """
+        strategy, times = spec.strategy, THOROUGH if spec.confirms else 1
+        ones, batches = self.singles * times, self.batched * times
         seconds = partial(
             pass_seconds,
             model,
@@ -183,23 +191,27 @@ class Workbench:
             precision=self.precision,
             stopwatch=stopwatch,
         )
-        ones = [1] * SINGLE_REPEATS
-        has_other_form = type(strategy).deploy is not Strategy.deploy
-        undeployed = latency(seconds(self.singles), ones) if has_other_form else None
+        single_sizes = [1] * len(ones)
+        batch_sizes = [len(batch.rows) for batch in batches]
+        undeployed = undeployed_batched = None
+        if type(strategy).deploy is not Strategy.deploy:
+            taken = seconds([*ones, *batches] if spec.confirms else ones)
+            undeployed = latency(taken[: len(ones)], single_sizes)
+            if spec.confirms:
+                undeployed_batched = latency(taken[len(ones) :], batch_sizes)
         model.backbone = strategy.deploy(model.backbone.eval())
         if self.precision == "bf16":
             store_in_bf16(model.backbone, trained_too=True)
         self._leave_out_unread(model)
-        taken = seconds([*self.singles, *self.batched])
-        single, batched = taken[: len(ones)], taken[len(ones) :]
-        questions = [len(batch.rows) for batch in self.batched]
-        throughput = sum(questions) / sum(batched)
+        taken = seconds([*ones, *batches])
+        throughput = sum(batch_sizes) / sum(taken[len(ones) :])
         return Inference(
             seconds=self.validation.split.questions / throughput,
             questions_per_second=throughput,
-            single=latency(single, ones),
-            batched=latency(batched, questions),
+            single=latency(taken[: len(ones)], single_sizes),
+            batched=latency(taken[len(ones) :], batch_sizes),
             undeployed=undeployed,
+            undeployed_batched=undeployed_batched,
         )
 
     @cached_property

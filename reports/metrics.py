@@ -5,6 +5,7 @@ Tables, plots and sorting ask this table; none of them knows a metric by name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -60,6 +61,14 @@ def _lower(name: str, label: str, unit: Unit, path: str) -> Metric:
     return Metric(name=name, label=label, unit=unit, higher_is_better=False, path=path)
 
 
+def _latency(name: str, label: str, group: str) -> Iterator[Metric]:
+    """Median, spread and tail of one latency; ``name`` has a place for which of them."""
+    words = {"p50": "median", "iqr": "interquartile range", "p95": "95th percentile"}
+    for field, said in words.items():
+        path = f"inference.{group}.{field}"
+        yield _lower(name.format(field), f"{label}, {said}", "ms", path)
+
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -73,22 +82,19 @@ METRICS = {
         _lower("stored_bytes", "stored size", "bytes", "parameters.stored_bytes"),
         _lower("train_seconds", "training time", "s", "seconds.train"),
         _lower("inference_seconds", "inference time", "s", "inference.seconds"),
-        _lower("inference_ms_p50", "latency, median", "ms", "inference.single.p50"),
-        _lower("inference_ms_p95", "latency, 95th percentile", "ms", "inference.single.p95"),
         _lower("peak_bytes", "peak memory", "bytes", "peak_bytes"),
-        _lower(
-            "inference_ms_p50_undeployed",
-            "latency before deploy, median",
-            "ms",
-            "inference.undeployed.p50",
-        ),
         _higher(
             "questions_per_second",
             "throughput",
             "questions/s",
             "inference.questions_per_second",
         ),
-        _lower("batched_ms_p50", "latency in batches, median", "ms", "inference.batched.p50"),
+        *_latency("inference_ms_{}", "latency", "single"),
+        *_latency("inference_ms_{}_undeployed", "latency before deploy", "undeployed"),
+        *_latency("batched_ms_{}", "latency in batches", "batched"),
+        *_latency(
+            "batched_ms_{}_undeployed", "latency in batches before deploy", "undeployed_batched"
+        ),
         _lower(
             "added_at_inference",
             "parameters added at inference",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.space import Value
 from reports.metrics import Metric, Unit
@@ -13,6 +13,40 @@ _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 def share(value: float) -> str:
     """A share of questions: ``0.640``."""
     return f"{value:.3f}"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of shares: ``0.556 to 0.642``."""
+    return f"{share(low)} to {share(high)}"
+
+
+def half(low: float, high: float) -> str:
+    """Half the width of an interval of shares: ``±.043``."""
+    return f"±{(high - low) / 2:.3f}".replace("0.", ".", 1)
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points: ``+4.2``, ``-0.3``, ``0.0``."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if float(text) == 0 else text
+
+
+def probability(value: float) -> str:
+    """A probability to two digits; one that is estimated is never quite 0 or 1."""
+    if value > 0.995:
+        return ">0.99"
+    return "<0.01" if value < 0.005 else f"{value:.2f}"
+
+
+def p_value(value: float) -> str:
+    """A p-value to three digits: ``0.031``, ``<0.001``."""
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def count(value: float) -> str:

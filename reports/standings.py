@@ -1,14 +1,13 @@
-"""Where each arm stands: its best trial, its counts, its interval. The one selection rule."""
+"""Where each arm stands in the search: its best trial, its counts. The one selection rule."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import NormalDist
 
-from bench.record import Status, StudyRecord, TestScore, TrialRecord
+from bench.record import Status, TrialRecord
+from bench.study_record import StudyRecord
 from reports.metrics import Metric, metric
 
 FAILURES = (
@@ -32,7 +31,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One arm of a study.
+    """One arm of a study, in the search.
 
     Attributes:
         arm: its name.
@@ -70,11 +69,6 @@ class Standing:
         """Planned trials without a record."""
         return max(0, (self.planned or 0) - sum(self.ends.values()))
 
-    @property
-    def test_interval(self) -> Interval | None:
-        """95 % Wilson interval of the chosen trial's test accuracy."""
-        return None if self.best is None else score_interval(self.best.test)
-
     def said(self) -> str:
         """The counts in words: ``3 completed, 1 diverged, 1 missing``."""
         parts = [f"{count} {status.replace('_', ' ')}" for status, count in self.ends.items()]
@@ -93,20 +87,10 @@ def wilson(right: int, questions: int, confidence: float = 0.95) -> Interval:
         questions: questions asked, at least 1.
         confidence: coverage asked for.
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p = right / questions
-    centre = p + z * z / (2 * questions)
-    half = z * math.sqrt(p * (1 - p) / questions + (z / (2 * questions)) ** 2)
-    scale = 1 + z * z / questions
-    return Interval(low=max(0.0, (centre - half) / scale), high=min(1.0, (centre + half) / scale))
+    from statsmodels.stats.proportion import proportion_confint
 
-
-def score_interval(score: TestScore | None) -> Interval | None:
-    """95 % Wilson interval of a test accuracy; ``None`` without a score."""
-    if score is None or not score.predictions:
-        return None
-    questions = len(score.predictions)
-    return wilson(round(score.accuracy * questions), questions)
+    low, high = proportion_confint(right, questions, 1 - confidence, method="wilson")
+    return Interval(low=max(0.0, float(low)), high=min(1.0, float(high)))
 
 
 def completed(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -151,10 +135,11 @@ def _preference(record: TrialRecord) -> tuple[float, int, int, str]:
 
 
 def in_order(study: StudyRecord, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Records by arm as the study lists them, then by number."""
+    """Records by arm as the study lists them, then by number and seed."""
     place = {arm: index for index, arm in enumerate(study.arms)}
     return sorted(
-        records, key=lambda r: (place.get(r.arm, len(place)), r.arm, r.number, r.fingerprint)
+        records,
+        key=lambda r: (place.get(r.arm, len(place)), r.arm, r.number, r.seed, r.fingerprint),
     )
 
 
@@ -165,9 +150,9 @@ def standings(
 
     Args:
         study: what was asked.
-        records: its finished trials.
-        sort: name of the metric of the chosen trial that decides; by default test accuracy if
-            every chosen trial has it, else validation accuracy.
+        records: finished trials of its search.
+        sort: name of the metric of the chosen trial that decides; by default validation
+            accuracy. Test scores play no part: ``reports.leaderboard`` orders by them.
 
     Raises:
         StudyError: there is no such metric.
@@ -176,14 +161,8 @@ def standings(
     best = best_trials(ordered)
     names = dict.fromkeys([*study.arms, *(record.arm for record in ordered)])
     rows = [_standing(study, arm, ordered, best.get(arm)) for arm in names]
-    chosen = metric(sort) if sort else leading_metric(best.values())
+    chosen = metric(sort or "validation_accuracy")
     return sorted(rows, key=lambda row: _place(row, chosen))
-
-
-def leading_metric(chosen: Iterable[TrialRecord]) -> Metric:
-    """Test accuracy if every chosen trial has it, else validation accuracy."""
-    scored = [record.test is not None for record in chosen]
-    return metric("test_accuracy" if scored and all(scored) else "validation_accuracy")
 
 
 def _standing(

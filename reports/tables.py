@@ -1,206 +1,170 @@
-"""Tables of trials, arms and the front as data frames; missing values are missing, never numbers.
-
-``fit_for_csv`` is the only way from here to a file.
-"""
+"""Tables of arms, pairs and fronts as data frames; ``reports.frames`` makes them files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.record import StudyRecord, TrialRecord
+from bench.study_record import Run
 from reports import show
-from reports.escape import csv_cell
+from reports.analysis import Analysis
+from reports.frames import frame
 from reports.front import points
-from reports.metrics import METRICS, at
+from reports.leaderboard import Row, rows
+from reports.metrics import METRICS
 from reports.standings import Standing, in_order, standings
 
-IDENTITY = (
-    "trial",
-    "fingerprint",
-    "arm",
-    "strategy",
-    "status",
-    "reason",
-    "seed",
-    "learning_rate",
-)
-"""Columns of the trials table before the knobs; each is the record's field of that name."""
-
-MEASURED = {
-    **{
-        name: METRICS[name].path
-        for name in (
-            "accuracy_before",
-            "validation_accuracy",
-            "test_accuracy",
-            "trained_parameters",
-            "head_parameters",
-            "total_parameters",
-            "trained_tensors",
-            "stored_bytes",
-            "train_seconds",
-            "inference_seconds",
-            "inference_ms_p50",
-            "inference_ms_p95",
-            "peak_bytes",
-        )
-    },
-    "best_epoch": "accuracy.best_epoch",
-    "epochs_done": "accuracy.epochs_done",
-    "epochs": "epochs",
-    "device": "environment.device",
-    "precision": "environment.precision",
-    "inference_ms_iqr": "inference.single.iqr",
-    "inference_repeats": "inference.single.repeats",
-    "inference_ms_p50_undeployed": "inference.undeployed.p50",
-    "inference_ms_p95_undeployed": "inference.undeployed.p95",
-    "questions_per_second": "inference.questions_per_second",
-    "batched_ms_p50": "inference.batched.p50",
-    "batched_ms_p95": "inference.batched.p95",
-    "batched_questions": "inference.batched.batch_size",
-    "added_parameters": "parameters.added",
-    "added_at_inference": "parameters.added_at_inference",
-    "train_seconds_per_question": "seconds.train_per_question",
-    "validation_seconds": "seconds.validation",
-    "load_seconds": "seconds.load",
-    "checkpoint_seconds": "seconds.checkpoint",
-    "lost_seconds": "seconds.lost",
-    "device_shared": "seconds.device_shared",
-    "micro_batch": "micro_batch",
-    "attempts": "attempts",
-    "threads": "environment.threads",
-    "attention": "environment.attention",
-}
-"""Columns of the trials table after the knobs, each with its path in a ``TrialRecord``."""
-
-
-def trials_table(study: StudyRecord, records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """One row per finished trial, by arm and number, with everything measured.
-
-    Knob columns are the union over all strategies, in the order in which trials bring them; a
-    knob named like another column becomes ``knob_<name>``. Latencies are milliseconds for one
-    question at a time in deployed form unless the name says otherwise.
-    """
-    ordered = in_order(study, records)
-    knobs = dict.fromkeys(name for record in ordered for name in record.knobs)
-    columns: dict[str, list[Any]] = {
-        name: [at(record, name) for record in ordered] for name in IDENTITY
-    }
-    columns["status"] = [str(status) for status in columns["status"]]
-    for knob in knobs:
-        name = f"knob_{knob}" if knob in IDENTITY or knob in MEASURED else knob
-        columns[name] = [record.knobs.get(knob) for record in ordered]
-    for name, path in MEASURED.items():
-        columns[name] = [at(record, path) for record in ordered]
-    return _frame(columns)
-
-
-LEADERBOARD_METRICS = (
-    "trained_tensors",
+COSTS = (
     "trained_parameters",
+    "trained_tensors",
+    "stored_bytes",
     "train_seconds",
     "inference_seconds",
     "inference_ms_p50",
 )
+"""Metrics on the leaderboard beside accuracy: medians over an arm's runs."""
 
 
-def leaderboard_table(
-    study: StudyRecord, records: Iterable[TrialRecord], sort: str | None = None
-) -> pd.DataFrame:
-    """One row per arm: its chosen trial and its counts, the best arm first.
+def leaderboard_table(analysis: Analysis) -> pd.DataFrame:
+    """One row per arm, by rank: test accuracy with its interval, its seeds, its costs.
 
-    ``test_low`` and ``test_high`` are the 95 % Wilson interval of ``test_accuracy``. Arms without
-    a completed trial come last, with counts and the reason only.
-
-    Args:
-        study: what was asked.
-        records: its finished trials.
-        sort: metric that decides; by default test accuracy if all chosen trials have it, else
-            validation accuracy.
-
-    Raises:
-        StudyError: there is no such metric.
+    ``test_low`` and ``test_high`` are a 95 % interval over what ``interval_over`` says;
+    ``test_accuracies`` lists all seeds. Arms without a test score come last, and ``untested`` says
+    why. The search's validation accuracies are in ``search_table``: the two never stand together.
     """
-    rows = [_leaderboard_row(row) for row in standings(study, records, sort)]
+    board = rows(analysis)
     names = _leaderboard_row(_NOBODY)
-    return _frame({name: [row[name] for row in rows] for name in names})
+    cells = [_leaderboard_row(row) for row in board]
+    return frame({name: [row[name] for row in cells] for name in names})
 
 
-def _leaderboard_row(row: Standing) -> dict[str, Any]:
-    best = row.best
-    interval = row.test_interval
+def _leaderboard_row(row: Row) -> dict[str, Any]:
+    entry, chosen = row.entry, row.chosen
+    accuracy, seeds = entry and entry.accuracy, entry and entry.seeds
     return {
+        "rank": entry and entry.rank,
         "arm": row.arm,
-        "strategy": row.strategy,
-        "trial": best and best.trial,
-        "knobs": best and show.knobs(best.values),
-        "accuracy_before": best and METRICS["accuracy_before"].read(best),
-        "validation_accuracy": best and METRICS["validation_accuracy"].read(best),
-        "test_accuracy": best and METRICS["test_accuracy"].read(best),
-        "test_low": interval and interval.low,
-        "test_high": interval and interval.high,
-        **{name: best and METRICS[name].read(best) for name in LEADERBOARD_METRICS},
-        "completed": row.completed,
-        "planned": row.planned,
-        "failed": row.failed,
-        "pruned": row.pruned,
-        "trials": row.said(),
-        "reason": row.reason,
+        "strategy": row.standing.strategy,
+        "trial": chosen and chosen.trial,
+        "knobs": chosen and show.knobs(chosen.values),
+        "test_accuracy": accuracy and accuracy.value,
+        "test_low": accuracy and accuracy.low,
+        "test_high": accuracy and accuracy.high,
+        "interval_over": accuracy and ("seeds and questions" if accuracy.of_seeds else "questions"),
+        "seeds_done": row.done,
+        "seeds_planned": row.planned,
+        "seeds_lost": row.lost,
+        "test_accuracies": seeds and " ".join(f"{value:.6g}" for value in seeds.values),
+        "test_sd": seeds and seeds.sd,
+        "test_min": seeds and seeds.low,
+        "test_max": seeds and seeds.high,
+        "test_iqm": seeds and seeds.iqm,
+        "better_than_next": entry and entry.better_than_next,
+        "accuracy_before": entry and entry.cost("accuracy_before"),
+        **{name: entry and entry.cost(name) for name in COSTS},
+        "untested": None if entry else row.untested(),
     }
 
 
-_NOBODY = Standing(arm="", strategy="", best=None, ends={}, planned=None, reason=None)
+_NOBODY = Row(
+    standing=Standing(arm="", strategy="", best=None, ends={}, planned=None, reason=None),
+    outcome=None,
+    entry=None,
+)
 
 
-def pareto_table(study: StudyRecord, records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """All completed trials, fewest trained parameters first.
+def search_table(run: Run) -> pd.DataFrame:
+    """One row per arm: its best trial of the search and its counts, the best arm first.
 
-    ``accuracy`` is on validation; ``on_front`` says that no trial is at least as accurate with at
-    most as many trained parameters and better in one of the two. Equal points are kept.
+    ``validation_accuracy`` is the highest of the arm's trials and therefore optimistic.
     """
-    found = points(in_order(study, records))
-    return _frame(
+    searches = standings(run.study, run.searched)
+    return frame(
+        {
+            "arm": [row.arm for row in searches],
+            "strategy": [row.strategy for row in searches],
+            "trial": [row.best and row.best.trial for row in searches],
+            "knobs": [row.best and show.knobs(row.best.values) for row in searches],
+            **{
+                name: [row.best and METRICS[name].read(row.best) for row in searches]
+                for name in ("validation_accuracy", "trained_parameters")
+            },
+            "completed": [row.completed for row in searches],
+            "planned": [row.planned for row in searches],
+            "failed": [row.failed for row in searches],
+            "pruned": [row.pruned for row in searches],
+            "trials": [row.said() for row in searches],
+            "reason": [row.reason for row in searches],
+        }
+    )
+
+
+def pareto_table(analysis: Analysis) -> pd.DataFrame:
+    """All candidates with a test score, fewest trained parameters first.
+
+    ``test_low`` and ``test_high`` are the 95 % interval; ``on_front`` says that no candidate is at
+    least as accurate with at most as many trained parameters and better in one of the two;
+    ``front_probability`` is the share of resamples in which that holds, and ``place`` what follows
+    from it.
+    """
+    entries = analysis.entries
+    return frame(
+        {
+            "trial": [entry.confirmed.name for entry in entries],
+            "arm": [entry.arm for entry in entries],
+            "strategy": [entry.confirmed.trial.strategy for entry in entries],
+            "knobs": [show.knobs(entry.confirmed.trial.values) for entry in entries],
+            "test_accuracy": [entry.accuracy.value for entry in entries],
+            "test_low": [entry.accuracy.low for entry in entries],
+            "test_high": [entry.accuracy.high for entry in entries],
+            "trained_parameters": [entry.confirmed.trained_parameters for entry in entries],
+            "on_front": [entry.on_front for entry in entries],
+            "front_probability": [entry.front_probability for entry in entries],
+            "place": [entry.place for entry in entries],
+        }
+    )
+
+
+def search_pareto_table(run: Run) -> pd.DataFrame:
+    """All completed trials of the search, fewest trained parameters first.
+
+    ``validation_accuracy`` is of one seed each and, where trials were chosen by it, optimistic;
+    ``on_front`` as in ``pareto_table``. Equal points are kept.
+    """
+    found = points(in_order(run.study, run.searched))
+    return frame(
         {
             "trial": [point.record.trial for point in found],
             "arm": [point.record.arm for point in found],
             "strategy": [point.record.strategy for point in found],
             "knobs": [show.knobs(point.record.values) for point in found],
-            "accuracy": [point.accuracy for point in found],
+            "validation_accuracy": [point.accuracy for point in found],
             "trained_parameters": [point.trained_parameters for point in found],
             "on_front": [point.on_front for point in found],
         }
     )
 
 
-def fit_for_csv(frame: pd.DataFrame) -> bytes:
-    """The table as CSV (UTF-8): missing is empty, text that starts like a formula gets a ``'``.
+def pairwise_table(analysis: Analysis) -> pd.DataFrame:
+    """Every two tested arms, in the order of the leaderboard.
 
-    Absolute paths are cut to file names.
+    ``difference`` is the accuracy of the first less that of the second, as a share of questions,
+    with its 95 % interval; see ``reports.statistics.pairwise.Pair`` for the other columns.
     """
-    guarded = pd.DataFrame(
+    pairs = analysis.pairs
+    return frame(
         {
-            csv_cell(name): pd.Series([csv_cell(cell) for cell in frame[name]], dtype=object)
-            for name in frame.columns
+            "first": [pair.first for pair in pairs],
+            "second": [pair.second for pair in pairs],
+            "difference": [pair.difference.value for pair in pairs],
+            "difference_low": [pair.difference.low for pair in pairs],
+            "difference_high": [pair.difference.high for pair in pairs],
+            "p": [pair.p for pair in pairs],
+            "p_holm": [pair.p_holm for pair in pairs],
+            "is_different": [pair.is_different for pair in pairs],
+            "detectable": [pair.detectable for pair in pairs],
+            "mcnemar_different": [pair.mcnemar[0] for pair in pairs],
+            "mcnemar_runs": [pair.mcnemar[1] for pair in pairs],
         }
     )
-    text: str = guarded.to_csv(index=False, lineterminator="\n")
-    return text.encode()
-
-
-def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    return pd.DataFrame({name: _column(cells) for name, cells in columns.items()})
-
-
-def _column(cells: Sequence[Any]) -> pd.Series[Any]:
-    """A column that can miss values without turning whole numbers into reals."""
-    kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds == {int}:
-        return pd.Series(cells, dtype="Int64")
-    if kinds and kinds <= {int, float}:
-        return pd.Series(cells, dtype="Float64")
-    if kinds == {bool}:
-        return pd.Series(cells, dtype="boolean")
-    return pd.Series(cells, dtype="string" if kinds == {str} else object)

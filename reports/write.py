@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from bench.record import StudyRecord, TrialRecord
-from reports.figures import pareto_figure
-from reports.markdown import report
-from reports.tables import fit_for_csv, leaderboard_table, pareto_table, trials_table
+from bench.study_record import Run
+from reports.analysis import analyse
+from reports.figures.gallery import gallery
+from reports.frames import fit_for_csv
+from reports.page.html import html_report
+from reports.tables import (
+    leaderboard_table,
+    pairwise_table,
+    pareto_table,
+    search_pareto_table,
+    search_table,
+)
+from reports.text.latex import latex_tables
+from reports.text.markdown import report
+from reports.trials_table import trials_table
 
 
-def render(study: StudyRecord, records: Iterable[TrialRecord]) -> dict[str, bytes]:
-    """The report's files by name. Equal records give equal bytes; none need be completed."""
-    finished = list(records)
-    figure = pareto_figure(study, finished)
+def render(run: Run, importances: Mapping[str, Mapping[str, float]]) -> dict[str, bytes]:
+    """The report's files by name. Equal runs give equal bytes; no trial need be completed.
+
+    Args:
+        run: all records.
+        importances: see ``reports.analysis.Analysis``.
+    """
+    analysis = analyse(run, importances)
+    tables = {
+        "trials": trials_table(run),
+        "leaderboard": leaderboard_table(analysis),
+        "pairwise": pairwise_table(analysis),
+        "pareto": pareto_table(analysis),
+        "search": search_table(run),
+        "search_pareto": search_pareto_table(run),
+    }
+    pictures = gallery(analysis)
     return {
-        "report.md": report(study, finished).encode(),
-        "trials.csv": fit_for_csv(trials_table(study, finished)),
-        "leaderboard.csv": fit_for_csv(leaderboard_table(study, finished)),
-        "pareto.csv": fit_for_csv(pareto_table(study, finished)),
-        "pareto.png": figure.png,
-        "pareto.svg": figure.svg,
+        "report.md": report(analysis).encode(),
+        "report.html": html_report(analysis).encode(),
+        "leaderboard.tex": latex_tables(analysis).encode(),
+        **{f"{name}.csv": fit_for_csv(table) for name, table in tables.items()},
+        **{f"{name}.png": picture.png for name, picture in pictures.items()},
+        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
     }

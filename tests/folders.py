@@ -1,4 +1,4 @@
-"""Folders a person might point to: a tiny pretrained model and a tiny dataset, written for real."""
+"""Folders a person might point to, written for real: a tiny model, a tiny dataset, a run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from bench.ledger import Ledger
+from bench.study_record import Run
 from tests.tiny import tiny
 
 WORDS = [f"word{index}" for index in range(100)]
@@ -44,6 +46,17 @@ def write_dataset(folder: Path, *, train: int = 48, validation: int = 24, test: 
         rows = [_row(f"{split}-{index}", generator) for index in range(count)]
         text = "\n".join(json.dumps(row) for row in rows)
         (folder / f"{split}.jsonl").write_text(f"{text}\n", encoding="utf-8")
+    return folder
+
+
+def write_run(folder: Path, run: Run) -> Path:
+    """A run folder that holds these records."""
+    ledger = Ledger(folder)
+    ledger.write_study(run.study)
+    if run.freeze:
+        ledger.write_freeze(run.freeze)
+    for record in (*run.searched, *run.confirmed):
+        ledger.write(record)
     return folder
 
 

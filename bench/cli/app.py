@@ -1,30 +1,48 @@
-"""The commands of paretune.
-
-``sweep`` is longer than other functions because Typer reads a command's options from its
-signature: it has one parameter per option, and what it does with them fits on a screen.
-"""
+"""The commands of paretune."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bench import __version__
 from bench.cli.console import out
-from bench.cli.supervise import is_supervised, supervise
+from bench.cli.options import Address, InsecureCluster, Json, MaxRetries, Model, Run, TrialTimeout
+from bench.cli.sweep_command import EPILOG, sweep
 
-EPILOG = """Examples:
+CONFIRM = """Examples:
 
-  paretune sweep quick
+  paretune confirm runs/quick
 
-  paretune sweep --dataset my_folder --strategies full,lora,adapter --trials 8
+  paretune confirm runs/quick --seeds 10"""
 
-  paretune sweep --strategies lora --set lora.rank=8 --set 'prompt.length={low: 1, high: 50}'
+LEADERBOARD = """Examples:
 
-  paretune leaderboard runs/quick --sort trained_parameters"""
+  paretune leaderboard runs/quick --sort trained_parameters
+
+  paretune leaderboard runs/quick --watch --every 10s"""
+
+RECOMMEND = """Examples:
+
+  paretune recommend runs/quick
+
+  paretune recommend runs/quick --max-parameters 300k --max-ms 5 --max-bytes 5MB
+
+  paretune recommend runs/quick --min-accuracy 0.6 --json"""
+
+COMPARE = """Examples:
+
+  paretune compare runs/before runs/after
+
+  paretune compare runs/laptop runs/cluster --json"""
+
+DASHBOARD = """Examples:
+
+  paretune dashboard runs/quick --port 8081
+
+  paretune dashboard runs/quick --export-only quick.db"""
 
 app = typer.Typer(
     name="paretune",
@@ -52,189 +70,62 @@ def common(
     """Nothing but the options all commands share."""
 
 
-Model = Annotated[
-    str | None, typer.Option(help="bundled, a Hub id or a folder.", show_default="bundled")
-]
-Run = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+app.command(epilog=EPILOG)(sweep)
 
 
-@app.command(epilog=EPILOG)
-def sweep(  # noqa: PLR0913 - one parameter per option
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY.yaml]", help="A study file, or a preset: quick, reference, thorough."
-        ),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder itself.", show_default="runs/NAME")
-    ] = None,
-    model: Model = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="A known name (see `paretune datasets`) or a folder of"
-            " {train,validation,test}.jsonl.",
-            show_default="elementary",
-        ),
-    ] = None,
-    strategies: Annotated[
-        str | None, typer.Option(help="Names with commas, or all.", show_default="all")
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Trials per strategy.", show_default="4")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training questions.", show_default="3")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Questions per step.", show_default="16")
-    ] = None,
-    micro_batch: Annotated[
-        str | None,
-        typer.Option(
-            help="auto splits a batch that does not fit into memory.", show_default="whole"
-        ),
-    ] = None,
-    max_length: Annotated[
+@app.command(epilog=CONFIRM)
+def confirm(  # noqa: PLR0913 - one parameter per option
+    run: Run,
+    seeds: Annotated[
         int | None,
-        typer.Option(help="Tokens per question and choice.", show_default="128"),
+        typer.Option(help="Fresh seeds.", min=1, show_default="those of the run, or 5"),
     ] = None,
-    train_limit: Annotated[int | None, typer.Option(help="Most training questions.")] = None,
-    validation_limit: Annotated[int | None, typer.Option(help="Most validation questions.")] = None,
-    test_limit: Annotated[int | None, typer.Option(help="Most test questions.")] = None,
-    pooling: Annotated[
-        str | None, typer.Option(help="cls, mean or last.", show_default="cls")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything.", show_default="0")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe or random.", show_default="tpe")] = None,
-    halving: Annotated[
-        bool | None,
-        typer.Option(
-            "--halving/--no-halving",
-            help="Stop trials that fall behind others of their strategy.",
-            show_default="--no-halving",
-        ),
-    ] = None,
-    reduction_factor: Annotated[
-        int | None,
-        typer.Option(help="Halving: one in so many goes on from a rung.", show_default="2"),
-    ] = None,
-    grace_epochs: Annotated[
-        int | None, typer.Option(help="Halving: epochs before the first rung.", show_default="1")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="ARM.KNOB=VALUE", help="Fix a knob, or give it a range."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="auto, fp32 or bf16.", show_default="auto")
-    ] = None,
-    cpus_per_trial: Annotated[
-        float | None, typer.Option(help="Cores.", min=0, show_default="1")
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None,
-        typer.Option(help="GPUs, fractions allowed.", min=0, show_default="1 where there is one"),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Most trials at a time.", min=1, show_default="all that fit")
-    ] = None,
-    time_budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Search no longer than 90s, 30m, 2h, 1h30m or plain seconds.", metavar="TIME"
-        ),
-    ] = None,
-    max_gpu_hours: Annotated[
-        float | None, typer.Option(help="Search no longer than so many hours times GPUs.")
-    ] = None,
-    max_retries: Annotated[
-        int, typer.Option(help="Times a trial is tried again after its worker died.", min=0)
-    ] = 2,
-    trial_timeout: Annotated[
-        str | None,
-        typer.Option(help="End trials that take longer, such as 30m.", metavar="TIME"),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
-    ] = None,
-    insecure_cluster: Annotated[
-        bool,
-        typer.Option("--insecure-cluster", help="Join a cluster that asks for no token."),
-    ] = False,
-    supervised: Annotated[
-        bool, typer.Option("--supervise", help="Start again whenever the sweep's process dies.")
-    ] = False,
-    fresh_workers: Annotated[
-        bool, typer.Option("--fresh-workers", help="A new process for every trial.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")
-    ] = False,
+    max_retries: MaxRetries = 2,
+    trial_timeout: TrialTimeout = None,
+    address: Address = None,
+    insecure_cluster: InsecureCluster = False,
     as_json: Json = False,
 ) -> None:
-    """Search every strategy with the same budget and report accuracy against trained parameters.
+    """Run what a search has chosen again on fresh seeds, score it on test and report.
 
-    The same command again goes on where the run folder stands. Options override the study file.
+    To be called in the folder where the run was started. Nothing is searched any more.
     """
-    if supervised and not is_supervised():
-        raise typer.Exit(supervise(sys.argv[1:]))
-    from bench.cli.sweep import Request, run_sweep
+    from bench.cli.confirm import confirm_run
 
-    keys: dict[str, Any] = {
-        "name": name,
-        "model": model,
-        "dataset": dataset,
-        "strategies": strategies,
-        "trials": trials,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "micro_batch": micro_batch,
-        "max_length": max_length,
-        "train_limit": train_limit,
-        "validation_limit": validation_limit,
-        "test_limit": test_limit,
-        "pooling": pooling,
-        "seed": seed,
-        "sampler": sampler,
-        "halving": halving,
-        "reduction_factor": reduction_factor,
-        "grace_epochs": grace_epochs,
-        "precision": precision,
-    }
-    request = Request(
-        study=study,
-        overrides={key: value for key, value in keys.items() if value is not None},
-        sets=tuple(set_ or ()),
-        folder=out,
-        cpus=cpus_per_trial,
-        gpus=gpus_per_trial,
-        workers=workers,
-        time_budget=time_budget,
-        max_gpu_hours=max_gpu_hours,
-        max_retries=max_retries,
-        trial_timeout=trial_timeout,
-        address=address,
-        insecure_cluster=insecure_cluster,
-        fresh_workers=fresh_workers,
-        dry_run=dry_run,
-        as_json=as_json,
-        command=tuple(sys.argv[1:]),
+    raise typer.Exit(
+        confirm_run(
+            run,
+            seeds,
+            max_retries=max_retries,
+            trial_timeout=trial_timeout,
+            address=address,
+            insecure_cluster=insecure_cluster,
+            as_json=as_json,
+        )
     )
-    raise typer.Exit(run_sweep(request))
 
 
-@app.command()
+@app.command(epilog=LEADERBOARD)
 def leaderboard(
     run: Run,
     sort: Annotated[
         str | None, typer.Option(help="A column, such as trained_parameters or inference_ms_p50.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until the run's command ends, or Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            help="Time between looks; implies --watch.", metavar="TIME", show_default="2s"
+        ),
+    ] = None,
 ) -> None:
     """Print the leaderboard of a run."""
+    if watch or every:
+        from bench.cli.watch_board import watch_leaderboard
+
+        raise typer.Exit(watch_leaderboard(run, sort, every))
     from bench.cli.inspect import show_leaderboard
 
     raise typer.Exit(show_leaderboard(run, sort))
@@ -277,3 +168,65 @@ def datasets(
     from bench.cli.inspect import describe_dataset, list_datasets
 
     raise typer.Exit(describe_dataset(name, model) if name else list_datasets())
+
+
+@app.command(epilog=RECOMMEND)
+def recommend(
+    run: Run,
+    max_parameters: Annotated[
+        str | None, typer.Option(help="Most trained parameters: 300k, 1.2M.", metavar="COUNT")
+    ] = None,
+    max_ms: Annotated[
+        str | None, typer.Option(help="Most milliseconds per question, median.", metavar="MS")
+    ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(help="Most bytes to store: 5MB, 5MiB.", metavar="SIZE")
+    ] = None,
+    min_accuracy: Annotated[
+        str | None,
+        typer.Option(help="Take the smallest that reaches this test accuracy.", metavar="SHARE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Name the best tested configuration under limits, and how to train it.
+
+    Exit code 1 if none fits.
+    """
+    from bench.cli.recommend import show_recommendation
+
+    asked = {
+        "--max-parameters": max_parameters,
+        "--max-ms": max_ms,
+        "--max-bytes": max_bytes,
+        "--min-accuracy": min_accuracy,
+    }
+    raise typer.Exit(show_recommendation(run, asked, as_json=as_json))
+
+
+@app.command(epilog=COMPARE)
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    second: Annotated[Path, typer.Argument(help="Another one.", metavar="RUN")],
+    as_json: Json = False,
+) -> None:
+    """Set two runs side by side: what agrees, and what has drifted beyond noise.
+
+    Exit code 1 if anything has drifted.
+    """
+    from bench.cli.compare import show_comparison
+
+    raise typer.Exit(show_comparison(first, second, as_json=as_json))
+
+
+@app.command(epilog=DASHBOARD)
+def dashboard(
+    run: Run,
+    port: Annotated[int, typer.Option(help="Of this machine; 0 takes one that is free.")] = 8080,
+    export_only: Annotated[
+        Path | None, typer.Option(help="Write the SQLite file there and end.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Show the trials of a run in Optuna's dashboard, on this machine alone."""
+    from bench.cli.dashboard import show_dashboard
+
+    raise typer.Exit(show_dashboard(run, port, export_only))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -16,13 +14,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.record import Status, StudyRecord, TrialRecord
+from bench.cli.scene import Scene
+from bench.record import Status, TrialRecord
 from bench.search.events import (
     BudgetOver,
     Died,
     Ended,
     EpochDone,
     Event,
+    Frozen,
     Halted,
     Observer,
     Opened,
@@ -32,113 +32,12 @@ from bench.search.events import (
 from bench.spec import TrialSpec
 from reports import show
 from reports.escape import plain
-from reports.terminal import leaderboard_view
+from reports.text.terminal import leaderboard_view
 
 BROKEN_OFF = {
     Halted: "stopped without a record",
     Died: "lost its worker and begins again",
 }
-
-
-@dataclass(kw_only=True)
-class _Running:
-    """A trial at work."""
-
-    spec: TrialSpec
-    began: float
-    epoch: int = 0
-    validation: float | None = None
-
-    def seconds_left(self, usual: float) -> float:
-        """By its own pace once an epoch is done; before, by what a trial of its kind takes."""
-        spent = time.perf_counter() - self.began
-        if self.epoch:
-            return spent / self.epoch * (self.spec.settings.epochs - self.epoch)
-        return max(0.0, usual - spent)
-
-
-@dataclass(kw_only=True)
-class Scene:
-    """What has happened so far, from events alone.
-
-    Attributes:
-        study: what was asked; ``None`` until the plan is made.
-        workers: trials that run at a time.
-        records: of trials that have ended, by fingerprint.
-        running: trials at work, by fingerprint.
-        spent: seconds per trial that ran here, by arm, stopped ones too.
-        deadline: reading of the clock when the time budget is spent; ``None`` without one.
-        over: the budget that is spent.
-    """
-
-    study: StudyRecord | None = None
-    workers: int = 0
-    records: dict[str, TrialRecord] = field(default_factory=dict)
-    running: dict[str, _Running] = field(default_factory=dict)
-    spent: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    deadline: float | None = None
-    over: str | None = None
-
-    def take(self, event: Event) -> None:
-        """Adds an event."""
-        match event:
-            case Opened():
-                self.study, self.workers = event.study, event.workers
-                self.records = {record.fingerprint: record for record in event.kept}
-                self.deadline = event.seconds and time.perf_counter() + event.seconds
-            case Started():
-                now = time.perf_counter()
-                self.running[event.spec.fingerprint] = _Running(spec=event.spec, began=now)
-            case EpochDone():
-                running = self.running[event.spec.fingerprint]
-                running.epoch, running.validation = event.epoch, event.validation
-            case BudgetOver():
-                self.over = event.budget
-            case Halted() | Died():
-                self.running.pop(event.spec.fingerprint, None)
-            case Ended() | Scored():
-                record = event.record
-                self.records[record.fingerprint] = record
-                running_trial = self.running.pop(record.fingerprint, None)
-                if running_trial and record.status in {Status.COMPLETED, Status.PRUNED}:
-                    self.spent[record.arm].append(time.perf_counter() - running_trial.began)
-
-    def done(self, arm: str) -> int:
-        """Trials of an arm that have ended."""
-        return sum(record.arm == arm for record in self.records.values())
-
-    def pruned(self, arm: str) -> int:
-        """Of them, trials that were stopped early."""
-        return sum(
-            record.arm == arm and record.status is Status.PRUNED for record in self.records.values()
-        )
-
-    @property
-    def planned(self) -> int:
-        """Trials of the study."""
-        return sum(self.study.planned.values()) if self.study else 0
-
-    def seconds_left(self, arm: str) -> float | None:
-        """Worker seconds an arm still needs; ``None`` before any trial has ended."""
-        seen = self.spent.get(arm) or [s for spent in self.spent.values() for s in spent]
-        if not seen or self.study is None:
-            return None
-        usual = statistics.fmean(seen)
-        running = [r.seconds_left(usual) for r in self.running.values() if r.spec.arm == arm]
-        waiting = self.study.planned[arm] - self.done(arm) - len(running)
-        return waiting * usual + sum(running)
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds until the last trial ends, or the time budget if that is sooner."""
-        if self.study is None or not self.workers or self.over:
-            return None
-        parts = [self.seconds_left(arm) for arm in self.study.planned]
-        known = [part for part in parts if part is not None]
-        ends = [sum(known) / self.workers] if known else []
-        if self.deadline is not None:
-            ends.append(max(0.0, self.deadline - time.perf_counter()))
-        return min(ends, default=None)
 
 
 @contextlib.contextmanager
@@ -165,24 +64,27 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         scene = self.scene
-        if scene.study is None:
+        run = scene.run
+        if run is None:
             yield Text("preparing: model, questions, workers …", "dim")
             return
-        heading = f"{plain(scene.study.name)}  {len(scene.records)}/{scene.planned} trials"
+        stage = " with fresh seeds" if scene.freeze else ""
+        count = f"{len(scene.records)}/{scene.all_planned} trials{stage}"
+        heading = f"{plain(run.study.name)}  {count}"
         over = f"  {_over(scene.over)}" if scene.over else ""
         parts: list[RenderableType] = [
             Text(f"{heading}{_left(scene.eta)}{over}", "bold"),
-            _progress(scene, scene.study),
+            _progress(scene),
             _at_work(scene),
         ]
-        if any(record.status is Status.COMPLETED for record in scene.records.values()):
-            parts.append(leaderboard_view(scene.study, list(scene.records.values()), None))
+        if any(record.status is Status.COMPLETED for record in run.searched):
+            parts.append(leaderboard_view(run, None))
         yield Group(*parts)
 
 
-def _progress(scene: Scene, study: StudyRecord) -> Table:
+def _progress(scene: Scene) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for arm, planned in study.planned.items():
+    for arm, planned in scene.planned.items():
         bar = ProgressBar(total=planned, completed=scene.done(arm), width=24)
         seconds = scene.seconds_left(arm)
         known = seconds is not None and scene.workers and not scene.over
@@ -214,9 +116,8 @@ def _log(scene: Scene, event: Event, console: Console) -> None:
 
 def _line(scene: Scene, event: Event) -> str:
     match event:
-        case Opened():
-            kept = f", {len(event.kept)} in the ledger" if event.kept else ""
-            return f"{scene.planned} trials planned{kept}; {event.workers} at a time"
+        case Opened() | Frozen():
+            return _begin(scene, event)
         case Started():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
             return f"{event.spec.trial} started{again}: {_knobs(event.spec)}"
@@ -224,7 +125,7 @@ def _line(scene: Scene, event: Event) -> str:
             epochs = f"{event.epoch}/{event.spec.settings.epochs}"
             return f"{event.spec.trial} epoch {epochs} validation {event.validation:.3f}"
         case Ended():
-            count = f"{len(scene.records)}/{scene.planned} done{_left(scene.eta)}"
+            count = f"{len(scene.records)}/{scene.all_planned} done{_left(scene.eta)}"
             return f"{_end(event.record)} [{count}]"
         case BudgetOver():
             return f"{_over(event.budget)} ({event.running} at work)"
@@ -234,6 +135,17 @@ def _line(scene: Scene, event: Event) -> str:
             score = event.record.test
             said = f"test {score.accuracy:.3f}" if score else event.record.reason
             return f"{event.record.trial} {said}"
+
+
+def _begin(scene: Scene, event: Opened | Frozen) -> str:
+    kept = f", {len(event.kept)} in the ledger" if event.kept else ""
+    if isinstance(event, Opened):
+        return f"{scene.all_planned} trials planned{kept}; {event.workers} at a time"
+    configurations, seeds = len(event.freeze.candidates), len(event.freeze.seeds)
+    return (
+        f"frozen: {configurations} configurations, {seeds} fresh seeds each{kept};"
+        f" {event.workers} at a time, each with a device to itself"
+    )
 
 
 def _over(budget: str) -> str:

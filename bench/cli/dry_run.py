@@ -34,8 +34,10 @@ def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
         return
     out.print(_table(prepared, expected))
     out.print(_total(expected), highlight=False)
-    splits = prepared.dataset.splits
-    sizes = ", ".join(f"{len(questions)} {split}" for split, questions in splits.items())
+    if expected.seeds:
+        out.print(_confirmation(expected), highlight=False)
+    splits = prepared.dataset.summaries
+    sizes = ", ".join(f"{summary.questions} {split}" for split, summary in splits.items())
     out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")
     file = prepared.study.file
     if rule := file.halving_rule:
@@ -78,6 +80,14 @@ def _total(expected: Estimate) -> str:
     )
 
 
+def _confirmation(expected: Estimate) -> str:
+    return (
+        f"then {expected.seeds} fresh seeds of each arm's chosen configuration and of what else is"
+        f" on the front, each with a device to itself: {expected.confirmations} trials or more,"
+        f" about {duration(expected.confirm_seconds)} or more"
+    )
+
+
 def _slot(slots: Slots) -> str:
     if slots.gpus:
         return f"{slots.gpus:g} GPU" + ("s" if slots.gpus > 1 else "")
@@ -98,4 +108,6 @@ def _document(prepared: Prepared, expected: Estimate) -> dict[str, Any]:
         "device_seconds": sum(arm.seconds for arm in arms.values()),
         "trials_at_a_time": expected.slots.count,
         "seconds": expected.seconds,
+        "confirmations": expected.confirmations,
+        "confirm_seconds": expected.confirm_seconds,
     }

@@ -13,33 +13,31 @@ from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
 from bench.ledger import Ledger
 from bench.measure import count
-from bench.search.run import study_records, write_report
+from bench.search.run import write_report
 from bench.source import locate
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.strategy import Strategy, installed_strategies
 from bench.zero_shot import cosine_accuracy
 from reports import show
 from reports.escape import plain
-from reports.terminal import leaderboard_view
+from reports.text.terminal import leaderboard_view
 
 EXAMPLES = 3
 
 
 def show_leaderboard(folder: Path, sort: str | None) -> int:
     """Prints the leaderboard of a run folder."""
-    study, records = study_records(Ledger(folder))
-    out.print(leaderboard_view(study, records, sort))
+    out.print(leaderboard_view(Ledger(folder).run(), sort))
     return SUCCESS
 
 
 def rewrite_report(folder: Path) -> int:
     """Writes the report of a run folder from its records."""
     ledger = Ledger(folder)
-    study_records(ledger)  # told before anything is made in a folder that is none of ours
+    ledger.run()  # told before anything is made in a folder that is none of ours
     with ledger.lock():
-        study, records = study_records(ledger)
-        write_report(ledger, study, records)
-    path = ledger.report_folder / "report.md"
+        write_report(ledger, ledger.run())
+    path = ledger.report_folder / "report.html"
     out.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     return SUCCESS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from rich.text import Text
 from bench.cli.console import SUCCESS, out
 from bench.ledger import Ledger
 from bench.record import RETRIED_ON_RESUME, Status
+from bench.study_record import Run
+from reports.confirmed import confirmed
 from reports.escape import headline, plain
-from reports.standings import best_trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,8 @@ class RunStatus:
         planned: trials per arm.
         ended: trials per arm and status.
         reasons: why trials failed, by their names.
-        unscored: chosen trials without a test score, once all have ended.
+        confirmed: trials with fresh seeds that have ended, and how many are to end.
+        unscored: frozen trials that have ended without a test score.
         at_work: trials that have begun and not ended.
         running: whether a command is at work; if not, those were interrupted.
         damaged: what is wrong with records that cannot be read, by file.
@@ -38,6 +41,7 @@ class RunStatus:
     planned: dict[str, int]
     ended: dict[str, dict[str, int]]
     reasons: dict[str, str]
+    confirmed: tuple[int, int]
     unscored: list[str]
     at_work: list[str]
     running: bool
@@ -48,6 +52,12 @@ class RunStatus:
     def missing(self) -> int:
         """Planned trials without a record."""
         return sum(self.planned.values()) - sum(sum(e.values()) for e in self.ended.values())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the command has something left to do."""
+        done, wanted = self.confirmed
+        return bool(self.missing or self.again or self.damaged or self.unscored or done < wanted)
 
     @property
     def again(self) -> int:
@@ -66,22 +76,23 @@ def run_status(folder: Path) -> RunStatus:
     ledger = Ledger(folder)
     ledger.check_inside()
     study, found = ledger.study(), ledger.records()
-    records = [record for record in found.readable.values() if study.holds(record)]
+    run = Run.of(study, found.readable.values(), ledger.freeze())
     ended: dict[str, Counter[str]] = {arm: Counter() for arm in study.planned}
-    for record in records:
+    for record in run.searched:
         ended[record.arm][record.status] += 1
-    whole = len(records) == sum(study.planned.values())
-    best = best_trials(records).values() if whole else []
     return RunStatus(
         study=study.name,
         planned=study.planned,
         ended={arm: dict(counts) for arm, counts in ended.items()},
         reasons={
             record.trial: f"{record.status}: {headline(record.reason)}"
-            for record in sorted(records, key=lambda record: record.trial)
+            for record in sorted((*run.searched, *run.confirmed), key=lambda record: record.trial)
             if record.reason and record.status not in {Status.PRUNED, Status.SKIPPED}
         },
-        unscored=sorted(record.trial for record in best if record.test is None),
+        confirmed=run.fresh_trials,
+        unscored=sorted(
+            record.trial for entry in confirmed(run) for record in entry.runs if not record.test
+        ),
         at_work=[
             f"{at_work.trial} (attempt {at_work.attempt})"
             for at_work in ledger.at_work()
@@ -106,22 +117,24 @@ def show_status(folder: Path, *, as_json: bool) -> int:
         f"{found.study}: {done} of {sum(found.planned.values())} planned trials have ended; {state}"
     )
     out.print(_table(found))
-    for trial, reason in found.reasons.items():
-        _say(f"{trial} {reason}")
-    for name, fault in found.damaged.items():
-        _say(f"damaged record {name}: {fault}")
-    if found.at_work:
-        said = "running" if found.running else "interrupted"
-        _say(f"{said}: {', '.join(found.at_work)}")
-    if found.unscored:
-        _say(f"without a test score: {', '.join(found.unscored)}")
-    if found.running:
-        return SUCCESS
-    if found.missing or found.again or found.damaged or found.unscored:
+    for line in _details(found):
+        _say(line)
+    if found.is_open and not found.running:
         _say(f"go on with: {found.command}")
-    else:
+    elif not found.running:
         _say(f"nothing is left to do; more trials: {found.command} --trials N")
     return SUCCESS
+
+
+def _details(found: RunStatus) -> Iterator[str]:
+    yield from (f"{trial} {reason}" for trial, reason in found.reasons.items())
+    yield from (f"damaged record {name}: {fault}" for name, fault in found.damaged.items())
+    if found.at_work:
+        yield f"{'running' if found.running else 'interrupted'}: {', '.join(found.at_work)}"
+    if any(found.confirmed):
+        yield "confirmed on fresh seeds: {} of {} trials".format(*found.confirmed)
+    if found.unscored:
+        yield f"without a test score: {', '.join(found.unscored)}"
 
 
 def _table(found: RunStatus) -> Table:

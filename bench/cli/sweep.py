@@ -11,7 +11,7 @@ from typing import Any
 from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
-from bench.errors import Faults, StudyError
+from bench.errors import Faults, LedgerError, StudyError
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
@@ -19,12 +19,11 @@ from bench.search.budget import NO_BUDGET, Budget, make_budget
 from bench.search.care import USUAL_CARE, Care, make_care
 from bench.search.cluster import Demand
 from bench.search.prepare import Prepared, prepare
-from bench.search.run import Outcome, run_study
+from bench.search.run import Options, Outcome, run_study
 from bench.study import check_study, preset
 from reports.escape import plain
-from reports.findings import unfinished
-from reports.standings import standings
-from reports.terminal import leaderboard_view
+from reports.text.findings import unfinished
+from reports.text.terminal import leaderboard_view
 
 RUNS = Path("runs")
 
@@ -51,6 +50,8 @@ class Request:
         dry_run: show the plan only.
         as_json: one JSON document instead of tables.
         command: everything that was typed.
+        contexts: of a run whose search is over and is to be confirmed only, see ``StudyRecord``;
+            ``None`` searches.
     """
 
     study: str | None
@@ -70,6 +71,7 @@ class Request:
     dry_run: bool
     as_json: bool
     command: tuple[str, ...]
+    contexts: Mapping[str, str] | None = None
 
 
 def run_sweep(request: Request) -> int:
@@ -87,14 +89,13 @@ def run_sweep(request: Request) -> int:
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
-        outcome = run_study(
-            prepared,
-            demand,
-            observe,
+        options = Options(
             budget=budget,
             care=care,
             fresh_workers=request.fresh_workers,
+            search=request.contexts is None,
         )
+        outcome = run_study(prepared, demand, observe, options)
     if request.as_json:
         print(json.dumps(_document(outcome, folder)))  # noqa: T201
     else:
@@ -120,7 +121,26 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
         path = _study_path(request.study)
     study = check_study(path, request.overrides, request.sets, faults)
     folder = request.folder or RUNS / study.name
-    return prepare(study, folder, shown_command(_again(request)), faults), budget, care
+    prepared = prepare(study, folder, shown_command(_again(request)), faults)
+    if request.contexts is not None:
+        _check_same(prepared, request.contexts)
+    return prepared, budget, care
+
+
+def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:
+    """Makes sure that a run's own trials are what is confirmed.
+
+    Raises:
+        LedgerError: what its command asks for is not what was searched.
+    """
+    now = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
+    changed = sorted(arm for arm in contexts if now.get(arm) != contexts[arm])
+    if changed:
+        raise LedgerError(
+            f"{prepared.ledger.folder}: model, data, settings or code are not those of its search"
+            f" any more, for {', '.join(changed)}; call this in the folder where the run was"
+            f" started, or search again: {prepared.command}"
+        )
 
 
 def _demand(request: Request) -> Demand:
@@ -155,14 +175,14 @@ def _again(request: Request) -> list[str]:
 def _show_outcome(outcome: Outcome, folder: Path) -> None:
     study = outcome.study
     out.print()
-    out.print(leaderboard_view(study, outcome.records, None))
+    out.print(leaderboard_view(outcome.run, None))
     for record in sorted(outcome.records, key=lambda record: record.trial):
         if record.reason and record.status is not Status.PRUNED:
             line = f"{record.trial} {record.status}: {record.reason}"
             out.print(plain(line), markup=False, highlight=False)
     for notice in study.notices:
         out.print(f"note: {plain(notice)}", markup=False, highlight=False)
-    if told := unfinished(study, standings(study, outcome.records)):
+    if told := unfinished(outcome.run):
         out.print(plain(told), markup=False, highlight=False, soft_wrap=True)
     report = folder / "report" / "report.md"
     out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)

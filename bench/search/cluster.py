@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Slots:
         count: trials at a time.
         device_shared: whether a trial may meet another on its device.
         memory: bytes for each trial at a time, where every node shares out what Ray found on it.
+        nodes: what Ray found on each.
     """
 
     cpus: float
@@ -75,11 +77,33 @@ class Slots:
     count: int
     device_shared: bool
     memory: int | None = None
+    nodes: tuple[Mapping[str, float], ...] = ()
 
     @property
     def resources(self) -> dict[str, float]:
         """As Ray wants them."""
         return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+
+    @property
+    def alone(self) -> Slots:
+        """The same machines where every trial has a device to itself: whole GPUs, or a machine.
+
+        A trial is given so many cores that no machine has room for a second one.
+        """
+        gpus = float(math.ceil(self.gpus))
+        cores = [node.get("CPU", 0.0) for node in self.nodes]
+        whole = min((count for count in cores if count > max(cores) / 2), default=self.cpus)
+        cpus = self.cpus if gpus else whole
+        per_node = [_fit(node, cpus, gpus) for node in self.nodes]
+        count = min(max(1, sum(per_node)), self.count)
+        return Slots(
+            cpus=cpus,
+            gpus=gpus,
+            count=count,
+            device_shared=False,
+            memory=_memory(self.nodes, per_node, count),
+            nodes=self.nodes,
+        )
 
 
 @contextlib.contextmanager
@@ -204,10 +228,11 @@ def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:
         count=count,
         device_shared=shared and count > 1,
         memory=_memory(nodes, per_node, count),
+        nodes=tuple(nodes),
     )
 
 
-def _memory(nodes: list[dict[str, float]], per_node: list[int], count: int) -> int | None:
+def _memory(nodes: Sequence[Mapping[str, float]], per_node: list[int], count: int) -> int | None:
     """What a trial may use, if the node where it finds least has as many as fit."""
     shares = [
         node["memory"] / min(fit, count)
@@ -217,6 +242,6 @@ def _memory(nodes: list[dict[str, float]], per_node: list[int], count: int) -> i
     return int(min(shares)) if shares else None
 
 
-def _fit(node: dict[str, float], cpus: float, gpus: float) -> int:
+def _fit(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     room = [node.get(kind, 0) / asked for kind, asked in (("CPU", cpus), ("GPU", gpus)) if asked]
     return int(min(room) + 1e-9) if room else 0

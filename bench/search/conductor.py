@@ -12,14 +12,15 @@ from ray.tune.search import Searcher
 
 from bench.errors import StorageError
 from bench.ledger import AtWork, Ledger
-from bench.record import RETRIED_ON_RESUME, BudgetSpent, Status, TrialRecord
+from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
 from bench.search.budget import Meter
 from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict
 from bench.search.events import BudgetOver, Died, Ended, EpochDone, Halted, Observer, Started
 from bench.search.exam import Exam
-from bench.search.plan import Plan
+from bench.search.plan import Agenda
 from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
 from bench.spec import TrialSpec
+from bench.study_record import BudgetSpent
 from bench.trial import TRACEBACK_LINES, Progress
 
 NEVER_TAKEN_OVER = RETRIED_ON_RESUME | {Status.PRUNED}
@@ -45,7 +46,7 @@ class Conductor(Searcher):
 
     def __init__(  # noqa: PLR0913 - the parts of a search
         self,
-        plan: Plan,
+        plan: Agenda,
         ledger: Ledger,
         observe: Observer,
         exam: Exam,
@@ -98,7 +99,12 @@ class Conductor(Searcher):
             if known is None or known.status in NEVER_TAKEN_OVER:
                 self._running[trial_id] = spec
                 return spec
-            labels = {"study": spec.study, "number": spec.number, "context": spec.context}
+            labels = {
+                "study": spec.study,
+                "number": spec.number,
+                "context": spec.context,
+                "confirms": spec.confirms,
+            }
             self._end(known.model_copy(update=labels))
         return None
 
@@ -133,6 +139,11 @@ class Conductor(Searcher):
             yield
         except StorageError as error:
             self.broken = self.broken or error
+
+    @property
+    def missing(self) -> int:
+        """Trials that were to run and have not ended."""
+        return self._plan.left + len(self._running) + len(self._again)
 
     @property
     def late(self) -> set[str]:

@@ -13,7 +13,7 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from bench.ledger import Ledger
-from bench.record import BudgetSpent, TrialRecord
+from bench.record import TrialRecord
 from bench.search.budget import NO_BUDGET, Budget, Meter
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Slots
@@ -21,8 +21,9 @@ from bench.search.conductor import Conductor
 from bench.search.events import Observer
 from bench.search.exam import Choose, Exam
 from bench.search.halving import HalvingScheduler
-from bench.search.plan import Plan
+from bench.search.plan import Agenda
 from bench.search.worker import TrialWorker, WorkerSetup
+from bench.study_record import BudgetSpent
 
 
 class _Watcher(tune.Callback):
@@ -63,11 +64,13 @@ class Searched:
             planned after an interrupt or a budget.
         budget_spent: the budget that ended it too soon; ``None`` if none did.
         unscored: whether an interrupt has left chosen trials without a test score.
+        missing: trials that were to run and have not ended.
     """
 
     records: list[TrialRecord]
     budget_spent: BudgetSpent | None
     unscored: bool = False
+    missing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Dispatcher:
     budget: Budget = NO_BUDGET
     care: Care = USUAL_CARE
 
-    def run(self, plan: Plan, kept: Iterable[TrialRecord], choose: Choose) -> Searched:
+    def run(self, plan: Agenda, kept: Iterable[TrialRecord], choose: Choose) -> Searched:
         """Runs all that is left of a plan, as far as the budget goes, then scores the chosen.
 
         Args:
@@ -116,6 +119,7 @@ class Dispatcher:
             records=exam.marked(conductor.records),
             budget_spent=conductor.budget_spent,
             unscored=exam.unfinished,
+            missing=conductor.missing,
         )
 
     def _tuner(self, conductor: Conductor, scratch: str) -> tune.Tuner:

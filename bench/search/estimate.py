@@ -11,7 +11,7 @@ from bench.errors import TrialRefused
 from bench.rehearsal import Rehearsal, rehearse
 from bench.search.cluster import Demand, Slots, cluster
 from bench.search.prepare import Prepared
-from bench.search.run import worker_setup
+from bench.search.stages import worker_setup
 from bench.search.worker import WorkerSetup
 from bench.spec import TrialSpec
 from bench.weights import Weights
@@ -46,10 +46,23 @@ class Estimate:
     Attributes:
         arms: by name.
         slots: where trials would run.
+        seeds: fresh seeds for what will be chosen.
     """
 
     arms: dict[str, ArmEstimate]
     slots: Slots
+    seeds: int = 0
+
+    @property
+    def confirmations(self) -> int:
+        """Trials with fresh seeds if each arm's chosen configuration alone is on the front."""
+        return self.seeds * sum(arm.rehearsal is not None for arm in self.arms.values())
+
+    @property
+    def confirm_seconds(self) -> float:
+        """Of these by the clock, if a trial with more cores took no less time."""
+        trials = [arm.rehearsal.trial for arm in self.arms.values() if arm.rehearsal]
+        return self.seeds * sum(trials) / self.slots.alone.count
 
     @property
     def seconds(self) -> float:
@@ -80,7 +93,9 @@ def estimate(prepared: Prepared, demand: Demand) -> Estimate:
         )
         running = {name: task.remote(setup, spec) for name, spec in arms.items()}
         return Estimate(
-            arms={name: _outcome(left[name], told) for name, told in running.items()}, slots=slots
+            arms={name: _outcome(left[name], told) for name, told in running.items()},
+            slots=slots,
+            seeds=prepared.study.file.confirm,
         )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bench.record import StudyRecord, TrialRecord
+from bench.record import TrialRecord
 from bench.spec import TrialSpec
+from bench.study_record import Freeze, StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +80,28 @@ class Halted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """The search is over, and what was chosen from it is run again on fresh seeds.
+
+    Attributes:
+        freeze: what was chosen.
+        kept: records of earlier runs that count.
+        workers: trials that run at a time; 0 if there is nothing to run.
+    """
+
+    freeze: Freeze
+    kept: tuple[TrialRecord, ...]
+    workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """A chosen trial has answered the test split; its record is in the ledger."""
 
     record: TrialRecord
 
 
-Event: TypeAlias = Opened | Started | Died | EpochDone | Ended | BudgetOver | Halted | Scored
+Event: TypeAlias = (
+    Opened | Started | Died | EpochDone | Ended | BudgetOver | Halted | Frozen | Scored
+)
 Observer: TypeAlias = Callable[[Event], None]

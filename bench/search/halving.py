@@ -11,7 +11,8 @@ import moocore
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from bench.record import Halving, Status, TrialRecord
+from bench.record import Status, TrialRecord
+from bench.study_record import Halving
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import optuna
 from optuna.distributions import (
@@ -73,6 +74,24 @@ class _Progress:
     asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
     taken: list[Values] = field(default_factory=list)
     again: dict[int, Values] = field(default_factory=dict)
+
+
+class Agenda(Protocol):
+    """What a conductor works through: the plan of a search, or its confirmation."""
+
+    @property
+    def rungs(self) -> Rungs:
+        """Where trials may be stopped early."""
+
+    @property
+    def left(self) -> int:
+        """Trials not given out yet."""
+
+    def next(self) -> TrialSpec | None:
+        """The next trial; ``None`` when all are given out, or first others have to end."""
+
+    def finish(self, record: TrialRecord) -> None:
+        """Takes in how a trial that was given out has ended."""
 
 
 class Plan:

@@ -13,18 +13,20 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from bench import __version__
 from bench.anatomy import skeleton
 from bench.arm import Arm
-from bench.data import SPLITS, Dataset, Limits, baselines, load_dataset
+from bench.data import Limits, baselines
 from bench.errors import Faults
 from bench.ledger import Ledger
 from bench.measure import count
 from bench.provenance import code_fingerprint, commit, outdated
-from bench.record import SplitSummary, StudyRecord
+from bench.record import TrialRecord
+from bench.sealed import SealedDataset, load_sealed
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
 from bench.source import ModelSource, locate, tokenizer_fingerprint
 from bench.space import Choice, Value
 from bench.spec import TrialSpec, content_hash
 from bench.study import Study, StudyFile
+from bench.study_record import Freeze, StudyRecord
 from bench.tokens import TokenSplit, tokenise
 
 
@@ -35,7 +37,7 @@ class Prepared:
     Attributes:
         study: what was asked.
         ledger: the run folder.
-        dataset: its questions.
+        dataset: its questions, those of the test under seal.
         source: its model.
         config: the model's configuration.
         tokenizer: the model's tokenizer.
@@ -45,7 +47,7 @@ class Prepared:
 
     study: Study
     ledger: Ledger
-    dataset: Dataset
+    dataset: SealedDataset
     source: ModelSource
     config: PretrainedConfig
     tokenizer: PreTrainedTokenizerBase
@@ -84,11 +86,32 @@ class Prepared:
         return plan.left_by_arm
 
     def tokens(self, split: str) -> TokenSplit:
-        """The questions of a split as the model reads them."""
+        """The questions of an open split as the model reads them."""
         return tokenise(self.dataset.splits[split], self.tokenizer, self.study.file.max_length)
 
-    def spec(self, arm: Arm, number: int, values: Mapping[str, Value]) -> TrialSpec:
-        """One trial of an arm."""
+    def test_tokens(self, freeze: Freeze) -> TokenSplit:
+        """The test questions, for what was frozen."""
+        questions = self.dataset.test.open(freeze)
+        return tokenise(questions, self.tokenizer, self.study.file.max_length)
+
+    def spec(
+        self,
+        arm: Arm,
+        number: int,
+        values: Mapping[str, Value],
+        *,
+        seed: int | None = None,
+        confirms: str | None = None,
+    ) -> TrialSpec:
+        """One trial of an arm.
+
+        Args:
+            arm: any of the study's.
+            number: of the trial.
+            values: of what is searched.
+            seed: a fresh one; by default the search's.
+            confirms: see ``TrialSpec``.
+        """
         strategy, learning_rate = arm.build(values)
         return TrialSpec(
             study=self.study.name,
@@ -96,13 +119,24 @@ class Prepared:
             number=number,
             strategy=strategy,
             learning_rate=learning_rate,
-            seed=self.study.file.seed,
+            seed=self.study.file.seed if seed is None else seed,
             settings=self.study.file.settings,
             data=self.data,
             model=self.source.fingerprint,
             code=code_fingerprint(arm.strategy),
             context=self.context(arm),
+            confirms=confirms,
         )
+
+    def spec_of(self, record: TrialRecord, *, seed: int | None = None) -> TrialSpec:
+        """The spec of a record, or of the trial that repeats it with a fresh seed."""
+        arm = next(arm for arm in self.study.arms if arm.name == record.arm)
+        values = {knob: record.values[knob] for knob in arm.space.knobs}
+        if seed is None:
+            seed, confirms = record.seed, record.confirms
+        else:
+            confirms = record.fingerprint
+        return self.spec(arm, record.number, values, seed=seed, confirms=confirms)
 
     def context(self, arm: Arm) -> str:
         """Content hash of everything an arm was asked for, but the number of trials."""
@@ -151,7 +185,7 @@ class Prepared:
             tokenizer=tokenizer_fingerprint(self.tokenizer),
             total_parameters=count(skeleton(self.config).parameters()),
             dataset=self.dataset.name,
-            splits=_summaries(self.dataset),
+            splits=self.dataset.summaries,
             chance=trivial.random,
             constant=trivial.constant,
             longest=trivial.longest,
@@ -161,10 +195,13 @@ class Prepared:
             contexts={arm.name: self.context(arm) for arm in self.study.arms},
             spaces=self.spaces,
             bounds={arm.name: _bounds(arm) for arm in self.study.arms},
+            starts={arm.name: len(arm.space.starts) for arm in self.study.arms},
+            answers=tuple(question.answer for question in splits["validation"]),
             planned=self.planned,
             settings=file.settings,
             sampler=file.sampler,
             seed=file.seed,
+            confirm=file.confirm,
             halving=file.halving_rule,
             left_out=self.study.left_out,
             notices=(*self.dataset.notices, *notices),
@@ -193,12 +230,12 @@ def prepare(study: Study, folder: Path, command: str, faults: Faults | None = No
         faults.add(*_unfit(file, config, tokenizer))
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
     with faults.gathered():
-        dataset = load_dataset(file.dataset, limits)
+        dataset = load_sealed(file.dataset, limits)
     faults.add(*_unusable(folder))
     faults.raise_any()
     assert source is not None
     assert dataset is not None
-    shown = [dataset.fingerprint("train"), dataset.fingerprint("validation")]
+    shown = [dataset.summaries[split].fingerprint for split in dataset.splits]
     return Prepared(
         study=study,
         ledger=Ledger(folder),
@@ -246,15 +283,6 @@ def _unusable(folder: Path) -> list[str]:
 def _shown_space(arm: Arm) -> dict[str, str]:
     searched = {name: str(arm.space.knobs[name]) for name in sorted(arm.space.knobs)}
     return {**searched, **{name: str(value) for name, value in sorted(arm.fixed.items())}}
-
-
-def _summaries(dataset: Dataset) -> dict[str, SplitSummary]:
-    return {
-        split: SplitSummary(
-            questions=len(dataset.splits[split]), fingerprint=dataset.fingerprint(split)
-        )
-        for split in SPLITS
-    }
 
 
 def _bounds(arm: Arm) -> dict[str, tuple[float, float]]:

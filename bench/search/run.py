@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
-from bench.arm import Arm
 from bench.clock import Stopwatch
-from bench.errors import LedgerError, StudyError
+from bench.errors import StudyError
 from bench.ledger import Ledger, Records, set_aside
-from bench.record import Status, StudyRecord, TrialRecord
+from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
-from bench.search.dispatch import Dispatcher, Searched
+from bench.search.dispatch import Searched
 from bench.search.events import Observer, Opened
+from bench.search.importances import importances
 from bench.search.plan import Plan
 from bench.search.prepare import Prepared
-from bench.search.worker import Scoring, WorkerSetup
-from bench.spec import TrialSpec
+from bench.search.stages import Stages, frozen, resume_confirmation, untested
 from bench.storage import write_whole
+from bench.study_record import Run, StudyRecord
 from bench.tokens import TokenSplit
 from bench.weights import Weights
-from reports.standings import best_trials
 from reports.write import render
 
 ENDED_WELL = frozenset({Status.COMPLETED, Status.PRUNED, Status.SKIPPED})
@@ -35,47 +33,71 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        study: what was asked, and the budget that ended it too soon if one did.
-        records: one per trial that has ended, of this study and these settings.
-        interrupted: whether planned trials have not ended, and no budget is the reason.
+        run: all records that belong to the study.
+        interrupted: whether trials or scorings are missing, and no budget is the reason.
     """
 
-    study: StudyRecord
-    records: tuple[TrialRecord, ...]
+    run: Run
     interrupted: bool
 
     @property
+    def study(self) -> StudyRecord:
+        """What was asked, and the budget that ended the search too soon if one did."""
+        return self.run.study
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """One per trial that has ended."""
+        return (*self.run.searched, *self.run.confirmed)
+
+    @property
     def failed(self) -> tuple[TrialRecord, ...]:
-        """Trials that ended without a result, or were chosen and could not be scored on test."""
-        unscored = {} if self.interrupted else best_trials(self.records)
+        """Trials that ended without a result, or were frozen and could not be scored on test."""
+        freeze = self.run.freeze
+        to_be_scored = freeze.by_fingerprint if freeze and not self.interrupted else {}
+        again = bool(freeze and freeze.seeds)
         return tuple(
             record
             for record in self.records
             if record.status not in ENDED_WELL
-            or (record.test is None and record in unscored.values())
+            or (
+                record.test is None
+                and bool(record.confirms) == again
+                and (record.confirms or record.fingerprint) in to_be_scored
+            )
         )
 
 
-def run_study(
-    prepared: Prepared,
-    demand: Demand,
-    observe: Observer,
-    *,
-    budget: Budget = NO_BUDGET,
-    care: Care = USUAL_CARE,
-    fresh_workers: bool = False,
-) -> Outcome:
-    """Runs what the ledger lacks, scores the chosen trials on test, writes the report.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a study is run; none of it changes a result.
 
-    Longer than other functions: half of it says what the options mean.
+    Attributes:
+        budget: what the search may spend; a spent one still ends in tests and a report.
+        care: what is done about trials whose worker dies or hangs.
+        fresh_workers: a new process for every trial.
+        search: whether to search; else what there is is confirmed and tested.
+    """
+
+    budget: Budget = NO_BUDGET
+    care: Care = USUAL_CARE
+    fresh_workers: bool = False
+    search: bool = True
+
+
+USUAL = Options()
+
+
+def run_study(
+    prepared: Prepared, demand: Demand, observe: Observer, options: Options = USUAL
+) -> Outcome:
+    """Runs what the ledger lacks: searches, freezes, confirms, tests, and writes the report.
 
     Args:
         prepared: the study.
         demand: where to run it.
         observe: told of every event.
-        budget: what the search may spend; a spent one still ends in tests and a report.
-        care: what is done about trials whose worker dies or hangs.
-        fresh_workers: a new process for every trial.
+        options: how.
 
     Raises:
         InputError: the cluster cannot serve it, or the folder is in use.
@@ -84,45 +106,58 @@ def run_study(
     with ExitStack() as stack:
         stack.enter_context(prepared.ledger.lock())
         standing = _resume(prepared, prepared.ledger.records())
-        weights = _weights(prepared, standing)
-        slots = stack.enter_context(_slots(demand, budget)) if weights else None
         ready = _make_ready(prepared, (*standing.notices, *_open_cluster(demand)))
+        weights = _weights(prepared, ready.study, standing, options)
+        slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
         ready = replace(ready, study=prepared.ledger.write_study(ready.study))
-        observe(_opened(ready, standing, slots, budget))
+        observe(_opened(ready, standing, slots, options))
         found = Searched(records=list(standing.kept), budget_spent=None)
+        complete = _is_searched(prepared, found, options)
         if slots and weights:
-            setup = worker_setup(prepared, weights, ready.train, ready.validation, slots)
-            dispatcher = Dispatcher(
-                slots=slots,
-                setup=replace(setup, timeout=care.timeout),
-                ledger=prepared.ledger,
+            stages = Stages(
+                prepared=prepared,
+                study=ready.study,
+                weights=weights,
+                train=ready.train,
+                validation=ready.validation,
                 observe=observe,
-                fresh_workers=fresh_workers,
-                budget=budget,
-                care=care,
+                care=options.care,
+                fresh_workers=options.fresh_workers,
             )
-            found = dispatcher.run(standing.plan, standing.kept, partial(_chosen, prepared))
-        return _close(prepared, ready.study, found)
+            found, complete = _through(stages, standing, slots, options)
+        return _close(prepared, ready.study, found, interrupted=not complete)
 
 
-def write_report(ledger: Ledger, study: StudyRecord, records: Iterable[TrialRecord]) -> None:
-    """Writes every file of the report."""
-    for name, content in render(study, list(records)).items():
-        write_whole(ledger.report_folder / name, content)
+def _through(
+    stages: Stages, standing: _Standing, slots: Slots, options: Options
+) -> tuple[Searched, bool]:
+    """Goes through all stages; after an interrupt no further one begins.
 
-
-def study_records(ledger: Ledger) -> tuple[StudyRecord, list[TrialRecord]]:
-    """A run folder's study and the trials that belong to it.
-
-    Raises:
-        LedgerError: it is no run folder, or records are damaged.
+    Returns:
+        What came of the search, and whether all stages came to their end.
     """
-    ledger.check_inside()
-    study, found = ledger.study(), ledger.records()
-    if found.damaged:
-        faults = (f"{path.name}: {fault}" for path, fault in found.damaged.items())
-        raise LedgerError(*faults, "run the study's command again: it sets damaged files aside")
-    return study, [record for record in found.readable.values() if study.holds(record)]
+    prepared, found = stages.prepared, Searched(records=list(standing.kept), budget_spent=None)
+    if options.search or not stages.study.confirm:
+        found = stages.search(standing.plan, standing.kept, slots, options.budget)
+    if found.unscored or not _is_searched(prepared, found, options):
+        return found, False
+    if not stages.study.confirm:
+        return found, True
+    again = stages.confirm(found.records, standing.again, slots.alone)
+    complete = not again.unscored and not again.missing
+    return found, complete
+
+
+def _is_searched(prepared: Prepared, found: Searched, options: Options) -> bool:
+    """Whether no trial of the search is missing without a reason."""
+    missing = sum(prepared.planned.values()) - len(found.records)
+    return missing <= 0 or found.budget_spent is not None or not options.search
+
+
+def write_report(ledger: Ledger, run: Run) -> None:
+    """Writes every file of the report."""
+    for name, content in render(run, importances(run)).items():
+        write_whole(ledger.report_folder / name, content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +165,15 @@ class _Standing:
     """Where a ledger stands.
 
     Attributes:
-        plan: what is left to do.
-        kept: records that count.
+        plan: what is left of the search.
+        kept: records of the search that count.
+        again: records with fresh seeds.
         notices: what there is to tell.
     """
 
     plan: Plan
     kept: tuple[TrialRecord, ...]
+    again: tuple[TrialRecord, ...]
     notices: tuple[str, ...]
 
 
@@ -146,7 +183,13 @@ def _resume(prepared: Prepared, found: Records) -> _Standing:
     contexts = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
     mine = [r for r in found.readable.values() if contexts.get(r.arm) == r.context]
     mine.sort(key=lambda record: (record.arm, record.number))  # about as they came to the rungs
-    kept = [r for r in mine if r.number < prepared.planned[r.arm] and plan.keep(r)]
+    kept = [
+        record
+        for record in mine
+        if not record.confirms
+        and record.number < prepared.planned[record.arm]
+        and plan.keep(record)
+    ]
     notices = []
     for path, fault in found.damaged.items():
         notices.append(f"{path.name} was damaged ({fault}); set aside as {set_aside(path).name}")
@@ -154,25 +197,29 @@ def _resume(prepared: Prepared, found: Records) -> _Standing:
         notices.append(
             f"{apart} records of other settings, data or code are in this run folder; left out"
         )
-    return _Standing(plan=plan, kept=tuple(kept), notices=tuple(notices))
+    again = tuple(record for record in mine if record.confirms)
+    return _Standing(plan=plan, kept=tuple(kept), again=again, notices=tuple(notices))
 
 
-def _weights(prepared: Prepared, standing: _Standing) -> Weights | None:
+def _weights(
+    prepared: Prepared, study: StudyRecord, standing: _Standing, options: Options
+) -> Weights | None:
     """The pretrained model; ``None`` where there is nothing left to compute.
 
     Raises:
         ModelError: it cannot be loaded, which is told before Ray starts.
     """
-    if standing.plan.left or _untested(prepared, standing.kept):
+    if (options.search and standing.plan.left) or _is_open(prepared, study, standing):
         return Weights.of(prepared.source.backbone())
     return None
 
 
-def _untested(prepared: Prepared, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The chosen trial of each arm that has not answered this test split yet."""
-    data = prepared.dataset.fingerprint("test")
-    chosen = best_trials(records).values()
-    return [record for record in chosen if record.test is None or record.test.data != data]
+def _is_open(prepared: Prepared, study: StudyRecord, standing: _Standing) -> bool:
+    """Whether something that is or will be frozen has not been confirmed or tested."""
+    if not study.confirm:
+        return bool(untested(prepared, frozen(prepared, standing.kept), standing.kept))
+    confirmation, kept = resume_confirmation(prepared, study, standing.kept, standing.again)
+    return confirmation.left > 0 or bool(untested(prepared, confirmation.freeze, kept))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,20 +244,16 @@ def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
     return _Ready(train=train, validation=validation, study=study)
 
 
-def _interrupted(prepared: Prepared, found: Searched) -> bool:
-    missing = sum(prepared.planned.values()) - len(found.records)
-    return found.unscored or (missing > 0 and found.budget_spent is None)
-
-
-def _close(prepared: Prepared, study: StudyRecord, found: Searched) -> Outcome:
+def _close(
+    prepared: Prepared, study: StudyRecord, found: Searched, *, interrupted: bool
+) -> Outcome:
     """Writes down how the search ended, and the report."""
     if found.budget_spent:
         study = study.model_copy(update={"budget_spent": found.budget_spent})
-        study = prepared.ledger.write_study(study)
-    write_report(prepared.ledger, study, found.records)
-    return Outcome(
-        study=study, records=tuple(found.records), interrupted=_interrupted(prepared, found)
-    )
+        prepared.ledger.write_study(study)
+    run = prepared.ledger.run()
+    write_report(prepared.ledger, run)
+    return Outcome(run=run, interrupted=interrupted)
 
 
 @contextmanager
@@ -231,55 +274,15 @@ def _open_cluster(demand: Demand) -> list[str]:
     return []
 
 
-def _opened(ready: _Ready, standing: _Standing, slots: Slots | None, budget: Budget) -> Opened:
+def _opened(ready: _Ready, standing: _Standing, slots: Slots | None, options: Options) -> Opened:
     return Opened(
         study=ready.study,
         kept=standing.kept,
-        workers=slots.count if slots and standing.plan.left else 0,
-        seconds=budget.seconds,
-    )
-
-
-def _chosen(prepared: Prepared, records: list[TrialRecord]) -> list[Scoring]:
-    """What is to be scored on test; only here are the test questions made into tokens."""
-    chosen = _untested(prepared, records)
-    if not chosen:
-        return []
-    arms = {arm.name: arm for arm in prepared.study.arms}
-    test, data = prepared.tokens("test"), prepared.dataset.fingerprint("test")
-    return [
-        Scoring(spec=_spec_of(prepared, arms[record.arm], record), test=test, data=data)
-        for record in chosen
-    ]
-
-
-def _spec_of(prepared: Prepared, arm: Arm, record: TrialRecord) -> TrialSpec:
-    return prepared.spec(
-        arm, record.number, {knob: record.values[knob] for knob in arm.space.knobs}
+        workers=slots.count if slots and standing.plan.left and options.search else 0,
+        seconds=options.budget.seconds,
     )
 
 
 def _truncated(*splits: TokenSplit) -> float:
     """Share of sequences that were cut."""
     return sum(split.truncated for split in splits) / sum(split.sequences for split in splits)
-
-
-def worker_setup(
-    prepared: Prepared,
-    weights: Weights,
-    train: TokenSplit,
-    validation: TokenSplit,
-    slots: Slots,
-) -> WorkerSetup:
-    """What workers of these slots need for a study."""
-    return WorkerSetup(
-        weights=weights,
-        train=train,
-        validation=validation,
-        precision=prepared.study.file.precision,
-        threads=max(1, int(slots.cpus)),
-        use_gpu=slots.gpus > 0,
-        device_shared=slots.device_shared,
-        folder=prepared.ledger.folder.absolute(),
-        memory=slots.memory,
-    )

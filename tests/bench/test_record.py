@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.record import BudgetSpent, Halving, Status, StudyRecord, TrialRecord
+from bench.record import Status, TrialRecord
 from bench.spec import TrainSettings, TrialSpec, content_hash
+from bench.study_record import BudgetSpent, Halving, StudyRecord
 from strategies.full import Full
 from strategies.lora import LoRA
 from tests.reports.records import broken, study, trial

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bench.errors import StudyError
-from bench.record import Halving
 from bench.space import LEARNING_RATE
 from bench.spec import TrainSettings
 from bench.strategy import installed_strategies
 from bench.study import StudyFile, load_study, preset
+from bench.study_record import Halving
 
 
 def problems(*sets: str, path: Path | None = None, **keys: Any) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -19,10 +19,6 @@ from strategies.linear import Linear
 from strategies.lora import LoRA, LowRankLinear
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-
-if TYPE_CHECKING:
-    pass
-
 from tests.trials import (
     INSTALLED,
     Ends,
@@ -149,11 +145,11 @@ def test_deployed_lora_gives_the_logits_of_the_undeployed() -> None:
         tensor.add_(torch.randn_like(tensor) * 0.1)
     undeployed = model(batch)
     assert not torch.allclose(undeployed, plain, atol=1e-2)
-    told = workbench.deploy(strategy, model, workbench.stopwatch())
+    told = workbench.deploy(make_spec(strategy), model, workbench.stopwatch())
     torch.testing.assert_close(model(batch), undeployed, atol=1e-5, rtol=1e-4)
     assert not any(isinstance(module, LowRankLinear) for module in model.modules())
     assert told.undeployed is not None
-    assert workbench.deploy(Full(), model, workbench.stopwatch()).undeployed is None
+    assert workbench.deploy(make_spec(Full()), model, workbench.stopwatch()).undeployed is None
 
 
 def test_a_trial_learns_what_it_can_remember(tmp_path: Path) -> None:
@@ -164,3 +160,19 @@ def test_a_trial_learns_what_it_can_remember(tmp_path: Path) -> None:
     assert told
     assert told.before < 0.6
     assert told.validation > 0.9
+
+
+def test_a_trial_with_a_fresh_seed_is_timed_more_often_and_in_both_forms_at_both_sizes() -> None:
+    workbench, strategy = make_workbench(), LoRA()
+    told = {}
+    for confirms in (None, "a" * 16):
+        spec = replace(make_spec(strategy), confirms=confirms)
+        told[confirms] = workbench.deploy(spec, workbench.adapted(spec), workbench.stopwatch())
+
+    quick, thorough = told.values()
+    assert (quick.single.repeats, quick.batched.repeats) == (10, 10)
+    assert quick.undeployed_batched is None
+    forms = (thorough.single, thorough.batched, thorough.undeployed, thorough.undeployed_batched)
+    assert [form and form.repeats for form in forms] == [30, 30, 30, 30]
+    assert thorough.undeployed_batched is not None
+    assert thorough.undeployed_batched.batch_size == thorough.batched.batch_size

@@ -60,6 +60,7 @@ class Play:
             "max_length": 32,
             "precision": "fp32",
             "sampler": "random",
+            "confirm": 0,
             "strategies": {
                 arm: {"strategy": "faulty", "fault": fault} for arm, fault in arms.items()
             },

@@ -68,6 +68,7 @@ def sweep(name: str, dataset: Path, *options: str, extra: Mapping[str, str] | No
         "--max-length": MAX_LENGTH,
         "--sampler": "random",
         "--seed": SEED,
+        "--confirm": 0,  # no peer has anything like it
     }
     given = [word for key, value in shared.items() if key not in options for word in (key, value)]
     finished = run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from bench.record import (
@@ -12,13 +13,13 @@ from bench.record import (
     Latency,
     Parameters,
     Seconds,
-    SplitSummary,
     Status,
-    StudyRecord,
     TestScore,
     TrialRecord,
 )
 from bench.spec import TrainSettings, content_hash
+from bench.study_record import Candidate, Freeze, Run, SplitSummary, StudyRecord
+from reports.standings import best_trials
 
 ENVIRONMENT = Environment(
     device="AMD EPYC 7B13",
@@ -78,12 +79,20 @@ def study(arms: tuple[str, ...] = ARMS, planned: int = 4, **changes: Any) -> Stu
         "arms": {arm: arm for arm in arms},
         "spaces": {arm: {"learning_rate": "1e-05 … 0.001 (log)"} for arm in arms},
         "bounds": {arm: {"learning_rate": (1e-5, 1e-3)} for arm in arms},
+        "starts": dict.fromkeys(arms, 1),
+        "answers": (0,) * 500,
         "planned": dict.fromkeys(arms, planned),
         "settings": TrainSettings(),
         "sampler": "tpe",
         "seed": 0,
+        "confirm": 0,
     }
     return StudyRecord(**{**fields, **changes})
+
+
+def answered(right: int, questions: int = 500) -> tuple[int, ...]:
+    """Predictions of which so many are right, where choice 0 always is."""
+    return (0,) * right + (1,) * (questions - right)
 
 
 def trial(
@@ -116,7 +125,7 @@ def trial(
             per_epoch=(right / 1000, right / 500, right / 500),
             validation=right / 500,
             best_epoch=2,
-            predictions=(0,) * 500,
+            predictions=answered(right),
         ),
         "parameters": Parameters(
             trained=trained,
@@ -147,7 +156,12 @@ def trial(
         "environment": ENVIRONMENT,
         "test": test
         if test is None
-        else TestScore(accuracy=test / 500, predictions=(0,) * 500, data="eeee000011112222"),
+        else TestScore(
+            accuracy=test / 500,
+            predictions=answered(test),
+            answers=(0,) * 500,
+            data="eeee000011112222",
+        ),
     }
     return TrialRecord(**{**fields, **changes})
 
@@ -203,3 +217,17 @@ def realistic(trials: int = 4, seed: int = 0) -> list[TrialRecord]:
                 )
             )
     return found
+
+
+def one_seed_run(asked: StudyRecord, records: Sequence[TrialRecord]) -> Run:
+    """A run without fresh seeds; the best trials are its candidates once one has a test score."""
+    best = best_trials(records)
+    candidates = tuple(
+        Candidate(
+            fingerprint=r.fingerprint, arm=r.arm, number=r.number, is_best=True, on_front=True
+        )
+        for r in best.values()
+    )
+    frozen = Freeze(searched="0" * 16, seeds=(), candidates=candidates)
+    tested = any(record.test for record in best.values())
+    return Run(study=asked, searched=tuple(records), freeze=frozen if tested else None)

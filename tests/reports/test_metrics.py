@@ -10,10 +10,25 @@ from reports.metrics import METRICS, metric
 from tests.reports.records import broken, trial
 
 
-def test_every_metric_but_the_undeployed_latency_can_be_read_from_a_full_record() -> None:
+def test_every_metric_but_the_undeployed_latencies_can_be_read_from_a_full_record() -> None:
     record = trial(test=300)
     unread = [name for name, one in METRICS.items() if one.read(record) is None]
-    assert unread == ["inference_ms_p50_undeployed"]
+    assert unread == [
+        f"{latency}_{figure}_undeployed"
+        for latency in ("inference_ms", "batched_ms")
+        for figure in ("p50", "iqr", "p95")
+    ]
+
+
+def test_latencies_before_deploy_are_read_where_there_are_any() -> None:
+    plain = trial()
+    assert plain.inference is not None
+    slow = plain.inference.batched.model_copy(update={"p50": 9.0, "iqr": 0.7, "p95": 11.0})
+    parts = {"undeployed": slow, "undeployed_batched": slow}
+    record = trial(inference=plain.inference.model_copy(update=parts))
+    for latency in ("inference_ms", "batched_ms"):
+        names = (f"{latency}_{figure}_undeployed" for figure in ("p50", "iqr", "p95"))
+        assert [metric(name).read(record) for name in names] == [9.0, 0.7, 11.0]
 
 
 def test_no_metric_invents_a_figure_for_a_trial_without_result() -> None:
@@ -74,3 +89,40 @@ def test_units_decide_how_a_figure_is_written() -> None:
     for name, (value, text) in written.items():
         assert show.figure(metric(name), value) == text
     assert show.figure(metric("peak_bytes"), None) == ""
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [(0.0421, "+4.2"), (-0.003, "-0.3"), (0.0004, "0.0"), (-0.0004, "0.0"), (0.3, "+30.0")],
+)
+def test_differences_are_points_with_a_sign(difference: float, text: str) -> None:
+    assert show.points(difference) == text
+
+
+def test_estimated_probabilities_are_never_quite_none_or_one() -> None:
+    assert [show.probability(p) for p in (0.0, 0.004, 0.5, 0.994, 1.0)] == [
+        "<0.01",
+        "<0.01",
+        "0.50",
+        "0.99",
+        ">0.99",
+    ]
+    assert [show.p_value(p) for p in (0.0, 0.0004, 0.0312, 1.0)] == [
+        "<0.001",
+        "<0.001",
+        "0.031",
+        "1.000",
+    ]
+
+
+def test_names_are_listed_as_in_a_sentence() -> None:
+    assert [show.listing(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+
+
+def test_half_an_interval_has_no_zero_before_its_point() -> None:
+    assert show.half(0.556, 0.642) == "±.043"
+    assert show.half(-1.0, 1.0) == "±1.000"

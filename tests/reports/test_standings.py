@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import StudyError
 from bench.record import Status
-from reports.standings import best_trials, standings, wilson
+from reports.standings import best_trials, in_order, standings, wilson
 from tests.reports.records import broken, study, trial
 
 
@@ -56,12 +56,24 @@ def test_only_completed_trials_can_be_chosen(status: Status) -> None:
     assert best_trials([trial(number=0), better])["lora"].number == 0
 
 
-def test_arms_are_ordered_by_test_accuracy_once_all_chosen_trials_have_it() -> None:
-    asked = study(("full", "lora"))
+def test_arms_are_ordered_by_validation_accuracy_whatever_the_test_scores_say() -> None:
+    asked = study(("lora", "full"))
     records = [trial("full", right=300, test=280), trial("lora", right=290, test=285)]
-    assert [row.arm for row in standings(asked, records)] == ["lora", "full"]
-    records[1] = trial("lora", right=290)
     assert [row.arm for row in standings(asked, records)] == ["full", "lora"]
+    records[1] = trial("lora", right=301)
+    assert [row.arm for row in standings(asked, records)] == ["lora", "full"]
+
+
+def test_records_come_by_arm_as_the_study_lists_them_then_by_number_and_seed() -> None:
+    asked = study(("lora", "full"))
+    records = [
+        trial("full", 0),
+        trial("lora", 10, seed=9),
+        trial("lora", 2, seed=1002),
+        trial("lora", 2, seed=1001),
+    ]
+    found = [(r.arm, r.number, r.seed) for r in in_order(asked, records)]
+    assert found == [("lora", 2, 1001), ("lora", 2, 1002), ("lora", 10, 9), ("full", 0, 17)]
 
 
 def test_any_metric_can_decide_the_order_and_arms_without_it_come_last() -> None:

@@ -4,10 +4,21 @@ import io
 
 from rich.console import Console
 
-from bench.cli.board import Scene, View, watch
+from bench.cli.board import View, watch
+from bench.cli.scene import Scene
 from bench.record import Status
-from bench.search.events import BudgetOver, Ended, EpochDone, Halted, Opened, Scored, Started
+from bench.search.events import (
+    BudgetOver,
+    Ended,
+    EpochDone,
+    Frozen,
+    Halted,
+    Opened,
+    Scored,
+    Started,
+)
 from bench.spec import TrainSettings, TrialSpec
+from bench.study_record import Candidate, Freeze
 from strategies.lora import LoRA
 from tests.reports.records import study, trial
 
@@ -126,3 +137,41 @@ def test_lines_tell_of_stopped_trials_and_budgets() -> None:
     assert lines[3].startswith("budget of 30m spent: trials at work stop after their epoch")
     assert lines[4] == "lora-001 stopped without a record"
     assert lines[5].startswith("lora-001 pruned: validation 0.600, place 5 of 6 [1/4 done")
+
+
+CHOSEN = DONE.model_copy(update={"test": None})
+AGAIN = CHOSEN.model_copy(
+    update={"fingerprint": "f" * 16, "confirms": DONE.fingerprint, "seed": 1001}
+)
+FREEZE = Freeze(
+    searched="",
+    seeds=(1001, 1002),
+    candidates=(
+        Candidate(fingerprint=DONE.fingerprint, arm="lora", number=1, is_best=True, on_front=True),
+    ),
+)
+FROZEN = Frozen(freeze=FREEZE, kept=(), workers=1)
+
+
+def test_after_the_freeze_the_view_counts_trials_with_fresh_seeds() -> None:
+    scene = Scene()
+    for event in (*EVENTS, Ended(record=CHOSEN), FROZEN, Ended(record=AGAIN)):
+        scene.take(event)
+
+    assert "1/2 trials with fresh seeds" in drawn(scene)
+    assert scene.run is not None
+    assert [record.seed for record in scene.run.confirmed] == [1001]
+    assert [record.trial for record in scene.run.searched] == ["lora-001"]
+
+
+def test_lines_tell_what_was_frozen() -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with watch(live=False, console=console) as observe:
+        for event in (EVENTS[0], FROZEN, Ended(record=AGAIN)):
+            observe(event)
+
+    lines = [line.split(" ", 1)[1] for line in console.export_text().splitlines()]
+    assert lines[1] == (
+        "frozen: 1 configurations, 2 fresh seeds each; 1 at a time, each with a device to itself"
+    )
+    assert lines[2].startswith("lora-001-seed1001 completed: validation 0.600 [1/2 done")

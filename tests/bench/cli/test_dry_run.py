@@ -30,13 +30,17 @@ def dry_run(folder: Path, *arguments: str) -> str:
 
 
 def test_a_dry_run_tells_trials_times_seconds_and_where_trials_may_be_stopped(folder: Path) -> None:
-    text = dry_run(folder, "--halving", "--set", "prefix.length=8", "--workers", "1")
+    text = dry_run(
+        folder, "--halving", "--set", "prefix.length=8", "--workers", "1", "--confirm", "4"
+    )
     words = " ".join(text.split())
     assert "tiny: planned, nothing run" in words
     assert "length: 8" in words
     assert "head only" in words
     assert "9 trials" in words
     assert "1 at a time" in words
+    assert "then 4 fresh seeds of each arm's chosen configuration" in words
+    assert "12 trials or more" in words
     assert "halving: one trial in 2 goes on from a rung, rungs after epoch 1, 2 of 3;" in words
 
 
@@ -46,4 +50,5 @@ def test_a_dry_run_as_a_document_holds_the_same_figures(folder: Path) -> None:
     assert document["step_seconds"]["linear"] == 0.0
     assert 0 < document["step_seconds"]["bitfit"] < document["trial_seconds"]["bitfit"]
     assert document["device_seconds"] > 0
+    assert document["confirmations"] == 0
     assert document["trials_at_a_time"] >= 1

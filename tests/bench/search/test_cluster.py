@@ -70,3 +70,22 @@ def test_a_trial_may_use_its_share_of_the_memory_of_the_smallest_node() -> None:
     assert slots(Demand(workers=1), [small]).memory == 8_000_000_000
     assert slots(Demand(cpus=4), [small, large]).memory == 32_000_000_000
     assert slots(Demand(), [{"CPU": 2.0}]).memory is None
+
+
+def test_alone_a_trial_has_whole_gpus_or_all_cores_of_its_machine() -> None:
+    shared = slots(Demand(gpus=0.5), [TWO_CORES, GPU_NODE]).alone
+    assert (shared.gpus, shared.cpus, shared.count) == (1.0, 1.0, 2)
+    assert not shared.device_shared
+
+    machine = slots(Demand(), [TWO_CORES]).alone
+    assert (machine.gpus, machine.cpus, machine.count) == (0.0, 2.0, 1)
+    assert machine.memory == 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("cores", "cpus", "count"),
+    [((2, 8), 8, 1), ((6, 8, 8), 6, 3), ((4, 8, 8), 8, 2), ((3, 3), 3, 2)],
+)
+def test_alone_no_machine_runs_two_trials(cores: tuple[int, ...], cpus: int, count: int) -> None:
+    alone = slots(Demand(), [{"CPU": float(number)} for number in cores]).alone
+    assert (alone.cpus, alone.count) == (cpus, count)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from bench.errors import StorageError
 from bench.ledger import Ledger
-from bench.record import Halving, Status, TestScore, TrialRecord
+from bench.record import Status, TestScore, TrialRecord
 from bench.search.budget import Meter, make_budget
 from bench.search.care import GRACE, USUAL_CARE, Care
 from bench.search.conductor import Conductor
@@ -20,6 +20,7 @@ from bench.search.halving import Rungs
 from bench.search.plan import Plan
 from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE, Scoring
 from bench.spec import TrialSpec
+from bench.study_record import Halving
 from bench.trial import Progress
 from tests.bench.search.test_budget import Clock
 from tests.bench.search.test_plan import FULL, LORA, ended, spec
@@ -248,7 +249,7 @@ def test_a_resumed_plan_keeps_pruned_records_only_where_trials_are_stopped() -> 
             assert following.fingerprint == record.fingerprint
 
 
-SCORED = TestScore(accuracy=0.75, predictions=(0, 1, 2, 3), data="test")
+SCORED = TestScore(accuracy=0.75, predictions=(0, 1, 2, 3), answers=(0, 1, 2, 0), data="test")
 
 
 def test_the_test_is_sat_when_every_trial_has_ended_and_by_the_best_alone(tmp_path: Path) -> None:

@@ -18,15 +18,15 @@ from optuna.trial import TrialState
 
 from bench.arm import Arm
 from bench.ledger import Ledger
-from bench.record import Halving
 from bench.search.cluster import Demand, cluster
 from bench.search.dispatch import Dispatcher
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
-from bench.search.run import study_records, write_report
+from bench.search.run import write_report
 from bench.search.worker import WorkerSetup
 from bench.source import locate
 from bench.space import Space, Uniform
+from bench.study_record import Halving
 from bench.weights import Weights
 from strategies.bitfit import BitFit
 from tests.bench.search.test_plan import spec
@@ -83,6 +83,7 @@ def write_study(folder: Path, **changes: object) -> Path:
         "max_length": 32,
         "precision": "fp32",
         "sampler": "random",
+        "confirm": 0,
         "strategies": {"linear": {"learning_rate": STILL}, "bitfit": {"learning_rate": STILL}},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(content | changes), encoding="utf-8")
@@ -139,7 +140,7 @@ def test_a_spent_budget_ends_in_a_report_and_the_same_command_goes_on(tmp_path: 
     assert "stopped without a record" in cut.stdout
     assert told.removeprefix("PARTIAL: ") in report(folder)
     ledger, before = Ledger(folder / "run"), report(folder)
-    write_report(ledger, *study_records(ledger))
+    write_report(ledger, ledger.run())
     assert report(folder) == before
 
     rest = sweep(folder)

@@ -8,8 +8,9 @@ import random
 
 import pytest
 
-from bench.record import Accuracy, Halving, Status, TrialRecord
+from bench.record import Accuracy, Status, TrialRecord
 from bench.search.halving import Point, Rungs, crowding, ranking
+from bench.study_record import Halving
 from tests.reports.records import broken, trial
 
 THIRD = Halving(reduction_factor=3, grace_epochs=1)

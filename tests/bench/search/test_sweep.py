@@ -74,6 +74,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "epochs": 2,
         "max_length": 32,
         "precision": "fp32",
+        "confirm": 0,
         "strategies": {
             "lora": {"rank": {"low": 1, "high": 4}},
             "prompt": {"length": 3},
@@ -115,9 +116,15 @@ def test_a_sweep_completes_what_can_be_and_lists_what_cannot(first: Run) -> None
 def test_the_report_has_every_file_and_every_column(first: Run) -> None:
     report = first[0] / "report"
 
-    assert sorted(path.name for path in report.iterdir()) == [
-        "leaderboard.csv", "pareto.csv", "pareto.png", "pareto.svg", "report.md", "trials.csv",
+    figures = {path.stem for path in report.glob("*.png")}
+    assert {"pareto", "seeds", "pairwise", "learning", "timing", "hypervolume"} <= figures
+    assert sorted(path.name for path in report.iterdir() if path.stem not in figures) == [
+        "leaderboard.csv", "leaderboard.tex", "report.html", "report.md", "search.csv",
+        "search_pareto.csv", "trials.csv",
     ]  # fmt: skip
+    assert all((report / f"{name}.svg").exists() for name in figures)
+    assert (report / "pairwise.csv").exists()
+    assert (report / "pareto.csv").exists()
     trials = pd.read_csv(report / "trials.csv")
     assert [name for name in DEMANDED if name not in trials.columns] == []
     assert {"rank", "length"} <= set(trials.columns)

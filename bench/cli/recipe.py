@@ -1,0 +1,212 @@
+"""How a configuration of a run is trained again: by a command, and by a Python program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.cli.sweep_command import STUDY_KEYS, parameters_of, words_of
+from bench.errors import InputError, LedgerError
+from bench.plugins import NAME
+from bench.provenance import shown_command
+from bench.record import TrialRecord
+from bench.space import Value
+from bench.spec import TrainSettings
+from bench.strategy import GROUP
+from bench.study import preset
+from bench.study_record import StudyRecord
+from bench.study_text import read_study_text
+
+SPLITS = ("train", "validation", "test")
+LONGEST_NAME = 80
+"""Characters of a study's name."""
+
+PROGRAM = """\
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from bench.data import Limits, load_dataset
+from bench.measure import load_trained
+from bench.model import choose_precision
+from bench.source import locate
+from bench.spec import TrainSettings, TrialSpec
+from bench.tokens import tokenise
+from bench.trial import Trial
+from bench.workbench import Workbench
+from {module} import {kind}
+
+strategy = {kind}({knobs})
+settings = TrainSettings({settings})
+source = locate({model!r})
+dataset = load_dataset({dataset!r}, Limits({limits}))
+device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+train, validation = (
+    tokenise(dataset.splits[split], source.tokenizer(), settings.max_length)
+    for split in ("train", "validation")
+)
+workbench = Workbench(
+    backbone=source.backbone(), train=train, validation=validation, device=device,
+    precision=choose_precision(settings.precision, device), device_shared=False,
+)
+spec = TrialSpec(
+    strategy=strategy, learning_rate={rate!r}, seed={seed}, settings=settings,
+    study={study!r}, arm={arm!r}, number=0, data="", model="", code="", context="",
+)
+trained = Path({file!r})
+trial = Trial(spec, workbench, trained)
+while not (progress := trial.advance()).ended:
+    print("epoch", progress.epoch, "validation accuracy", progress.validation)
+print(progress.record.status, progress.record.accuracy and progress.record.accuracy.validation)
+
+model = workbench.adapted(spec)
+load_trained(model, load_file(trained))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a study was asked to use, as it can be asked for again.
+
+    Attributes:
+        model: name or folder, with the revision that was used if it came from the Hub.
+        dataset: name or folder.
+        limits: most questions per split that was cut.
+        file: the study file or preset that was named; ``None`` without one.
+    """
+
+    model: str
+    dataset: str
+    limits: Mapping[str, int]
+    file: str | None
+
+
+def inputs_of(study: StudyRecord) -> Inputs:
+    """From the study's command and the file it names.
+
+    If that cannot be read any more, names are those of the record, which of a folder is the last
+    part, and every split is limited to the questions it had.
+    """
+    typed = _typed(study.command)
+    file = typed.get("study")
+    content = _content(file)
+    counts = {split: summary.questions for split, summary in study.splits.items()}
+    if content is None:
+        limits = counts
+    else:
+        asked = {split: typed.get(f"{split}_limit") or content.get(f"{split}_limit")
+                 for split in SPLITS}  # fmt: skip
+        limits = {split: int(limit) for split, limit in asked.items() if limit}
+    known = {**(content or {}), **typed}
+    return Inputs(
+        model=_pinned(str(known.get("model", study.model)), study.model_fingerprint),
+        dataset=str(known.get("dataset", study.dataset)),
+        limits=limits,
+        file=file,
+    )
+
+
+def _typed(command: str) -> dict[str, Any]:
+    """Values that were typed, per parameter of the sweep; none if its command cannot be read."""
+    try:
+        return {name: v for name, v in parameters_of(words_of(command)).items() if v is not None}
+    except LedgerError:
+        return {}
+
+
+def _content(file: str | None) -> dict[str, Any] | None:
+    """Keys of a study file or preset; ``None`` if it cannot be read from here."""
+    if file is None:
+        return {}
+    path = Path(file)
+    try:
+        return read_study_text(path if path.is_file() else preset(file)).content
+    except InputError:
+        return None
+
+
+def _pinned(model: str, fingerprint: str) -> str:
+    kind, _, commit = fingerprint.partition(":")
+    return f"{model}@{commit}" if kind == "revision" and "@" not in model else model
+
+
+def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
+    """The command that trains a configuration once, as a study of one trial.
+
+    Settings are named where they differ from the defaults. Some have no option: if one of them
+    differs, the study's file stands in the command, and every option with it.
+
+    Args:
+        study: of the trial.
+        record: of the search.
+        inputs: of the study.
+    """
+    default = TrainSettings()
+    asked = {field.name: getattr(study.settings, field.name) for field in fields(TrainSettings)}
+    changed = {name for name, value in asked.items() if value != getattr(default, name)}
+    needs_file = bool(changed - set(STUDY_KEYS))
+    shown = [name for name in asked if name in STUDY_KEYS and (needs_file or name in changed)]
+    name = f"{study.name[: LONGEST_NAME - len(record.trial) - 1]}-{record.trial}"
+    words = ["sweep", *([inputs.file] if needs_file and inputs.file else [])]
+    words += ["--name", name if NAME.fullmatch(name) else record.trial]
+    words += ["--model", inputs.model, "--dataset", inputs.dataset]
+    words += ["--strategies", record.strategy]
+    for knob, value in record.values.items():
+        words += ["--set", f"{record.strategy}.{knob}={_yaml(value)}"]
+    words += ["--trials", "1", "--confirm", "0"]
+    for setting in shown:
+        words += [f"--{setting.replace('_', '-')}", str(asked[setting])]
+    for split, limit in inputs.limits.items():
+        words += [f"--{split}-limit", str(limit)]
+    words += ["--seed", str(record.seed)] if record.seed or needs_file else []
+    words += ["--no-halving"] if needs_file else []
+    return shown_command(words)
+
+
+def _yaml(value: Value) -> str:
+    """A value as YAML reads it back, numbers to the last digit."""
+    if isinstance(value, str):
+        return value if yaml.safe_load(value) == value else json.dumps(value)
+    return json.dumps(value)
+
+
+def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str | None:
+    """A Python program that trains a configuration and loads what it has learnt.
+
+    ``None`` if its strategy is not installed any more.
+    """
+    found = [entry for entry in entry_points(group=GROUP) if entry.name == record.strategy]
+    if not found:
+        return None
+    default = TrainSettings()
+    changed = {
+        field.name: getattr(study.settings, field.name)
+        for field in fields(TrainSettings)
+        if getattr(study.settings, field.name) != getattr(default, field.name)
+    }
+    cut = {split: limit for split, limit in inputs.limits.items() if split != "test"}
+    return PROGRAM.format(
+        module=found[0].module,
+        kind=found[0].attr,
+        knobs=_arguments(record.knobs),
+        settings=_arguments(changed),
+        limits=_arguments(cut),
+        model=inputs.model,
+        dataset=inputs.dataset,
+        study=study.name,
+        arm=record.arm,
+        rate=record.learning_rate,
+        seed=record.seed,
+        file=f"{record.trial}.safetensors",
+    )
+
+
+def _arguments(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())

@@ -1,0 +1,295 @@
+"""The command ``paretune recommend``: the configuration to take under limits."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.console import SOME_FAILED, SUCCESS, out
+from bench.cli.limits import make_wishes
+from bench.cli.recipe import command_for, inputs_of, program_for
+from bench.errors import Faults, LedgerError
+from bench.ledger import Ledger
+from reports import show
+from reports.analysis import Analysis, Entry, analyse
+from reports.escape import plain
+from reports.metrics import METRICS, metric
+from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
+from reports.statistics.uncertainty import Estimate
+
+LATENCY = "inference_ms_p50"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the configuration is trained again.
+
+    Attributes:
+        command: for a shell.
+        program: in Python; ``None`` if its strategy is not installed.
+    """
+
+    command: str
+    program: str | None
+
+
+def show_recommendation(folder: Path, asked: Mapping[str, str | None], *, as_json: bool) -> int:
+    """Prints the configuration to take, and returns the exit code: 1 if none fits.
+
+    Args:
+        folder: the run folder.
+        asked: text per option, see ``bench.cli.limits.make_wishes``.
+        as_json: one JSON document instead.
+
+    Raises:
+        InputError: it is no run folder, nothing in it has a test score yet, or an option is no
+            limit.
+    """
+    wishes, analysis = _checked(folder, asked)
+    run = analysis.run
+    found = recommend(analysis, wishes)
+    notices = list(_notices(analysis, wishes))
+    if isinstance(found, Nothing):
+        _show_nothing(found, wishes, notices, as_json=as_json)
+        return SOME_FAILED
+    trial = found.chosen.confirmed.trial
+    inputs = inputs_of(run.study)
+    recipe = Recipe(
+        command=command_for(run.study, trial, inputs),
+        program=program_for(run.study, trial, inputs),
+    )
+    if as_json:
+        _print_json(_advice_document(found, wishes, recipe, notices))
+    else:
+        _show_advice(found, wishes, recipe, notices)
+    return SUCCESS
+
+
+def _checked(folder: Path, asked: Mapping[str, str | None]) -> tuple[Wishes, Analysis]:
+    faults, wishes, analysis = Faults(), Wishes(), None
+    with faults.gathered():
+        wishes = make_wishes(asked)
+    with faults.gathered():
+        analysis = analyse(Ledger(folder).run())
+        if not analysis.entries:
+            again = f"paretune confirm {shlex.quote(str(folder))}"
+            raise LedgerError(f"{folder}: no configuration has a test score yet; run: {again}")
+    faults.raise_any()
+    assert analysis is not None
+    return wishes, analysis
+
+
+def _notices(analysis: Analysis, wishes: Wishes) -> Iterable[str]:
+    """What the reader has to know of the figures that decided."""
+    timed = any(limit.metric == LATENCY for limit in wishes.limits)
+    shared = [entry for entry in analysis.entries if _was_shared(entry)]
+    if timed and shared:
+        yield (
+            f"--max-ms judges timings that are not comparable: {len(shared)} of"
+            f" {len(analysis.entries)} configurations were timed on a device that other trials"
+            " may have used meanwhile"
+        )
+    if any(len(entry.seeds.values) == 1 for entry in analysis.entries):
+        yield "intervals of a single seed speak of other questions, not of other seeds"
+
+
+def _was_shared(entry: Entry) -> bool:
+    return any(
+        run.seconds is not None and run.seconds.device_shared for run in entry.confirmed.runs
+    )
+
+
+def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[str]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in _facts(advice, wishes):
+        table.add_row(label, Text(plain(text)))
+    out.print(Text(plain(_label(advice.chosen)), "bold"))
+    out.print(table)
+    if advice.cheaper:
+        out.print("\nfewer parameters, also within the limits, and not told apart from it:")
+        out.print(_cheaper(advice.cheaper))
+    for notice in notices:
+        _say("", f"note: {notice}")
+    _say("", "to train it:", "", recipe.command, "")
+    if recipe.program is None:
+        _say(f"its strategy {advice.chosen.confirmed.trial.strategy} is not installed here")
+    else:
+        _say("or in Python:", "", *recipe.program.splitlines())
+
+
+def _facts(advice: Advice, wishes: Wishes) -> list[tuple[str, str]]:
+    chosen = advice.chosen
+    facts = [("test accuracy", f"{_estimate(chosen.accuracy)}, {_seeds(chosen)}")]
+    if advice.reached:
+        end = "the lower end of its interval" if advice.reached == "low" else "only its mean"
+        facts.append(("asked for", f"{wishes.accuracy:g}: {end} reaches it"))
+    facts += [(METRICS[name].label, _figure(chosen, name)) for name in
+              ("trained_parameters", LATENCY, "stored_bytes")]  # fmt: skip
+    if advice.best is None:
+        given_up = "nothing: no tested configuration has a higher mean"
+    else:
+        best = advice.best
+        given_up = (
+            f"{_estimate(turned(best.difference))} against {_label(best.other)}"
+            f" ({show.share(best.other.accuracy.value)},"
+            f" {_figure(best.other, 'trained_parameters')} parameters): {_told(best)}"
+        )
+    facts.append(("given up", given_up))
+    return facts
+
+
+def _told(one: Versus) -> str:
+    verdict = "told apart" if one.is_different else "cannot be told apart"
+    return f"{verdict}, p = {one.p:.2g}"
+
+
+def _estimate(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} (95 % interval {estimate.low:.3f} … {estimate.high:.3f})"
+
+
+def _seeds(entry: Entry) -> str:
+    values = entry.seeds.values
+    if len(values) == 1:
+        return "1 seed"
+    return f"{len(values)} seeds: {', '.join(show.share(value) for value in values)}"
+
+
+def _figure(entry: Entry, name: str) -> str:
+    return show.figure(metric(name), entry.cost(name)) or "not measured"
+
+
+def _label(entry: Entry) -> str:
+    trial = entry.confirmed.trial
+    return f"{trial.trial}: {show.knobs(trial.values)}"
+
+
+def _cheaper(cheaper: Iterable[Versus]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("configuration", overflow="fold")
+    for heading in ("parameters", "test accuracy", "less accurate by", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in cheaper:
+        low, high = one.difference.low, one.difference.high
+        table.add_row(
+            Text(plain(_label(one.other))),
+            _figure(one.other, "trained_parameters"),
+            show.share(one.other.accuracy.value),
+            f"{one.difference.value:.3f} ({low:.3f} … {high:.3f})",
+            f"{one.p:.2g}",
+        )
+    return table
+
+
+def _show_nothing(found: Nothing, wishes: Wishes, notices: list[str], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(_nothing_document(found, wishes, notices))
+        return
+    _say("no tested configuration fits:")
+    for limit, entries in found.excluded:
+        _say(f"  {limit.option} {_limit(limit)} excludes {_named(entries, limit.metric)}")
+    if wishes.accuracy is not None:
+        means = [f"{e.confirmed.name} ({show.share(e.accuracy.value)})" for e in found.inaccurate]
+        _say(f"  --min-accuracy {wishes.accuracy:g} excludes {', '.join(means) or 'none'}")
+    _say(f"nearest: {_label(found.nearest)}")
+    for text in _misses(found.nearest, wishes):
+        _say(f"  {text}")
+    for notice in notices:
+        _say(f"note: {notice}")
+
+
+def _limit(limit: Limit) -> str:
+    return show.figure(metric(limit.metric), limit.most)
+
+
+def _named(entries: Iterable[Entry], name: str) -> str:
+    told = [f"{entry.confirmed.name} ({_figure(entry, name)})" for entry in entries]
+    return ", ".join(told) or "none"
+
+
+def _misses(entry: Entry, wishes: Wishes) -> Iterable[str]:
+    for limit in wishes.limits:
+        if limit.excess(entry) > 1:
+            label = metric(limit.metric).label
+            yield f"{label} {_figure(entry, limit.metric)}, allowed {_limit(limit)}"
+    if not wishes.reached(entry):
+        yield f"test accuracy {_estimate(entry.accuracy)}, asked {wishes.accuracy:g}"
+
+
+def _advice_document(
+    advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[str]
+) -> dict[str, Any]:
+    return {
+        **_entry_document(advice.chosen),
+        "asked": _wishes_document(wishes),
+        "reached": advice.reached,
+        "best": advice.best and _versus_document(advice.best),
+        "cheaper": [_versus_document(one) for one in advice.cheaper],
+        "notices": notices,
+        "command": recipe.command,
+        "python": recipe.program,
+    }
+
+
+def _nothing_document(found: Nothing, wishes: Wishes, notices: list[str]) -> dict[str, Any]:
+    return {
+        "configuration": None,
+        "asked": _wishes_document(wishes),
+        "excluded": {
+            limit.option: [entry.confirmed.name for entry in entries]
+            for limit, entries in found.excluded
+        },
+        "inaccurate": [entry.confirmed.name for entry in found.inaccurate],
+        "nearest": _entry_document(found.nearest),
+        "notices": notices,
+    }
+
+
+def _wishes_document(wishes: Wishes) -> dict[str, float | None]:
+    limits = {limit.option: limit.most for limit in wishes.limits}
+    return {**limits, "--min-accuracy": wishes.accuracy}
+
+
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    trial = entry.confirmed.trial
+    runs = [run for run in entry.confirmed.runs if run.test]
+    return {
+        "configuration": trial.trial,
+        "arm": trial.arm,
+        "strategy": trial.strategy,
+        "knobs": trial.knobs,
+        "learning_rate": trial.learning_rate,
+        "accuracy": asdict(entry.accuracy),
+        "seeds": {str(run.seed): value
+                  for run, value in zip(runs, entry.seeds.values, strict=True)},
+        "front_probability": entry.front_probability,
+        "device_shared": _was_shared(entry),
+        **{name: entry.cost(name) for name in ("trained_parameters", LATENCY, "stored_bytes")},
+    }  # fmt: skip
+
+
+def _versus_document(one: Versus) -> dict[str, Any]:
+    return {
+        **_entry_document(one.other),
+        "difference": asdict(one.difference),
+        "p": one.p,
+        "is_different": one.is_different,
+    }
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document))  # noqa: T201
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip(" ")))
+        out.print(f"{indent}{plain(line)}", markup=False, highlight=False, soft_wrap=True)

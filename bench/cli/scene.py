@@ -1,0 +1,155 @@
+"""What has happened in a run so far, from its events alone."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from bench.record import Status, TrialRecord
+from bench.search.events import (
+    BudgetOver,
+    Died,
+    Ended,
+    EpochDone,
+    Event,
+    Frozen,
+    Halted,
+    Opened,
+    Scored,
+    Started,
+)
+from bench.spec import TrialSpec
+from bench.study_record import Freeze, Run, StudyRecord
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A trial at work."""
+
+    spec: TrialSpec
+    began: float
+    epoch: int = 0
+    validation: float | None = None
+
+    def seconds_left(self, usual: float) -> float:
+        """By its own pace once an epoch is done; before, by what a trial of its kind takes."""
+        spent = time.perf_counter() - self.began
+        if self.epoch:
+            return spent / self.epoch * (self.spec.settings.epochs - self.epoch)
+        return max(0.0, usual - spent)
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """What has happened so far, from events alone.
+
+    Attributes:
+        study: what was asked; ``None`` until the plan is made.
+        freeze: what is run again on fresh seeds; ``None`` during the search.
+        workers: trials that run at a time.
+        planned: trials per arm of the search, or those with fresh seeds.
+        records: of them, trials that have ended, by fingerprint.
+        searched: trials of the search, once it is over.
+        running: trials at work, by fingerprint.
+        spent: seconds per trial that ran here, by arm, stopped ones too.
+        deadline: reading of the clock when the time budget is spent; ``None`` without one.
+        over: the budget that is spent.
+    """
+
+    study: StudyRecord | None = None
+    freeze: Freeze | None = None
+    workers: int = 0
+    planned: dict[str, int] = field(default_factory=dict)
+    records: dict[str, TrialRecord] = field(default_factory=dict)
+    searched: dict[str, TrialRecord] = field(default_factory=dict)
+    running: dict[str, Running] = field(default_factory=dict)
+    spent: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    deadline: float | None = None
+    over: str | None = None
+
+    def take(self, event: Event) -> None:
+        """Adds an event."""
+        match event:
+            case Opened():
+                self.study, self.workers = event.study, event.workers
+                self.planned = event.study.planned
+                self.records = {record.fingerprint: record for record in event.kept}
+                self.deadline = event.seconds and time.perf_counter() + event.seconds
+            case Frozen():
+                self._begin_confirmation(event)
+            case Started():
+                now = time.perf_counter()
+                self.running[event.spec.fingerprint] = Running(spec=event.spec, began=now)
+            case EpochDone():
+                running = self.running[event.spec.fingerprint]
+                running.epoch, running.validation = event.epoch, event.validation
+            case BudgetOver():
+                self.over = event.budget
+            case Halted() | Died():
+                self.running.pop(event.spec.fingerprint, None)
+            case Ended() | Scored():
+                self._end(event.record)
+
+    def _end(self, record: TrialRecord) -> None:
+        self.records[record.fingerprint] = record
+        running = self.running.pop(record.fingerprint, None)
+        if running and record.status in {Status.COMPLETED, Status.PRUNED}:
+            self.spent[record.arm].append(time.perf_counter() - running.began)
+
+    def _begin_confirmation(self, event: Frozen) -> None:
+        seeds, arms = event.freeze.seeds, [c.arm for c in event.freeze.candidates if not c.stopped]
+        self.freeze, self.workers = event.freeze, event.workers
+        self.planned = {arm: arms.count(arm) * len(seeds) for arm in dict.fromkeys(arms)}
+        self.searched, self.records = self.records, {r.fingerprint: r for r in event.kept}
+        self.spent.clear()
+        self.deadline = self.over = None
+
+    @property
+    def run(self) -> Run | None:
+        """Everything known so far; ``None`` until the plan is made."""
+        if self.study is None:
+            return None
+        now = tuple(self.records.values())
+        if self.freeze is None:
+            return Run(study=self.study, searched=now)
+        before = tuple(self.searched.values())
+        return Run(study=self.study, searched=before, confirmed=now, freeze=self.freeze)
+
+    def done(self, arm: str) -> int:
+        """Trials of an arm that have ended."""
+        return sum(record.arm == arm for record in self.records.values())
+
+    def pruned(self, arm: str) -> int:
+        """Of them, trials that were stopped early."""
+        return sum(
+            record.arm == arm and record.status is Status.PRUNED for record in self.records.values()
+        )
+
+    @property
+    def all_planned(self) -> int:
+        """Trials of all arms."""
+        return sum(self.planned.values())
+
+    def seconds_left(self, arm: str) -> float | None:
+        """Worker seconds an arm still needs; ``None`` before any trial has ended."""
+        seen = self.spent.get(arm) or [s for spent in self.spent.values() for s in spent]
+        if not seen:
+            return None
+        usual = statistics.fmean(seen)
+        running = [r.seconds_left(usual) for r in self.running.values() if r.spec.arm == arm]
+        waiting = max(0, self.planned[arm] - self.done(arm) - len(running))
+        return waiting * usual + sum(running)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the last trial ends, or the time budget if that is sooner."""
+        if not self.workers or self.over:
+            return None
+        parts = [self.seconds_left(arm) for arm in self.planned]
+        known = [part for part in parts if part is not None]
+        ends = [sum(known) / self.workers] if known else []
+        if self.deadline is not None:
+            ends.append(max(0.0, self.deadline - time.perf_counter()))
+        return min(ends, default=None)

@@ -1,0 +1,184 @@
+"""``paretune leaderboard --watch``: the leaderboard of a run that another command is writing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from bench.cli.console import SUCCESS, out
+from bench.cli.limits import SECONDS, amount
+from bench.errors import InputError
+from bench.ledger import AtWork, Ledger
+from bench.record import TrialRecord
+from bench.study_record import Run
+from reports.escape import plain
+from reports.text.terminal import leaderboard_view
+
+EVERY = 2.0
+"""Seconds between two looks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a run folder held at one moment.
+
+    Attributes:
+        run: its records.
+        at_work: trials that had begun and not ended.
+        unreadable: files of records that could not be read.
+        running: whether a command was at work.
+    """
+
+    run: Run
+    at_work: tuple[AtWork, ...]
+    unreadable: int
+    running: bool
+
+    @property
+    def heading(self) -> str:
+        """How far it is, in words."""
+        study = self.run.study
+        done, wanted = self.run.fresh_trials
+        parts = [f"{len(self.run.searched)}/{sum(study.planned.values())} trials"]
+        if wanted:
+            parts.append(f"{done}/{wanted} with fresh seeds")
+        if self.unreadable:
+            parts.append(f"{self.unreadable} records cannot be read")
+        parts.append("running" if self.running else "not running")
+        return f"{study.name}: {', '.join(parts)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """A record's file as it was read: ``None`` if it could not be."""
+
+    stamp: tuple[int, int, int]
+    record: TrialRecord | None
+
+
+class Follower:
+    """Looks at a run folder again and again, and reads only the records that have changed.
+
+    Args:
+        ledger: the run folder.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._trials = ledger.folder / "trials"
+        self._files: dict[str, _File] = {}
+
+    def look(self) -> Look:
+        """What it holds now. Records that have not changed are the same objects as before.
+
+        Raises:
+            LedgerError: it is no run folder.
+        """
+        running = self._ledger.locked  # asked first: what is read once it has ended is whole
+        study = self._ledger.study()
+        self._read()
+        records = [file.record for _, file in sorted(self._files.items()) if file.record]
+        return Look(
+            run=Run.of(study, records, self._ledger.freeze()),
+            at_work=tuple(one for one in self._ledger.at_work() if one.attempt),
+            unreadable=sum(file.record is None for file in self._files.values()),
+            running=running,
+        )
+
+    def _read(self) -> None:
+        found: dict[str, _File] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._trials) as entries:
+            for entry in entries:
+                if not entry.name.endswith(".json") or entry.is_symlink():
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat()
+                    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+                    known = self._files.get(entry.name)
+                    same = known is not None and known.stamp == stamp
+                    found[entry.name] = known if known and same else _read(Path(entry), stamp)
+        self._files = found
+
+
+def _read(path: Path, stamp: tuple[int, int, int]) -> _File:
+    try:
+        record = TrialRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return _File(stamp=stamp, record=None)
+    return _File(stamp=stamp, record=record if record.fingerprint == path.stem else None)
+
+
+def watch_leaderboard(folder: Path, sort: str | None, every: str | None) -> int:
+    """Shows the leaderboard of a run until its command ends, or a person ends this one.
+
+    A terminal shows one view that is drawn again; elsewhere every change is written below the
+    last.
+
+    Args:
+        folder: the run folder.
+        sort: a metric, see ``reports.text.terminal``.
+        every: time between two looks, as text.
+
+    Raises:
+        InputError: it is no run folder, or an option does not fit.
+    """
+    pause = _pause(every)
+    ledger = Ledger(folder)
+    ledger.check_inside()
+    follower = Follower(ledger)
+    last: Look | None = None
+    with contextlib.suppress(KeyboardInterrupt), _screen() as live:
+        while ledger.locked and not (folder / "study.json").exists():
+            time.sleep(pause)  # a sweep that has just begun looks at model and questions first
+        while last is None or last.running:
+            if last is not None:
+                time.sleep(pause)
+            look = follower.look()
+            if look != last:
+                _show(look, sort, live)
+            last = look
+    return SUCCESS
+
+
+def _pause(every: str | None) -> float:
+    if every is None:
+        return EVERY
+    pause = amount(every, SECONDS)
+    if pause is None:
+        raise InputError(f"--every {every}: must be a time above 0 such as 500ms, 2s or 1m")
+    return pause
+
+
+def _screen() -> contextlib.AbstractContextManager[Live | None]:
+    """Where the view is drawn again; nowhere without a terminal."""
+    if not out.is_terminal:
+        return contextlib.nullcontext()
+    return Live(console=out, auto_refresh=False)
+
+
+def _show(look: Look, sort: str | None, live: Live | None) -> None:
+    if live:
+        live.update(_view(look, sort), refresh=True)
+    else:
+        out.print(_view(look, sort))
+        out.print()
+
+
+def _view(look: Look, sort: str | None) -> RenderableType:
+    parts: list[RenderableType] = [Text(plain(look.heading), "bold")]
+    if look.at_work:
+        said = "at work" if look.running else "interrupted"
+        names = (
+            one.trial if one.attempt == 1 else f"{one.trial} (attempt {one.attempt})"
+            for one in look.at_work
+        )
+        parts.append(Text(plain(f"{said}: {', '.join(names)}"), "cyan"))
+    return Group(*parts, "", leaderboard_view(look.run, sort))

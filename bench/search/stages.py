@@ -1,0 +1,177 @@
+"""What all stages of a run share, and what each of them does: search, freeze, confirm, test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.record import Status, TrialRecord
+from bench.search.budget import NO_BUDGET, Budget
+from bench.search.care import USUAL_CARE, Care
+from bench.search.cluster import Slots
+from bench.search.confirmation import Confirmation
+from bench.search.dispatch import Dispatcher, Searched
+from bench.search.events import Frozen, Observer
+from bench.search.freeze import make_freeze, still_holds
+from bench.search.plan import Plan
+from bench.search.prepare import Prepared
+from bench.search.worker import Scoring, WorkerSetup
+from bench.spec import TrialSpec
+from bench.study_record import Candidate, Freeze, StudyRecord
+from bench.tokens import TokenSplit
+from bench.weights import Weights
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stages:
+    """The stages of a run on a Ray that has been started.
+
+    Attributes:
+        prepared: the study.
+        study: what the run folder says of it.
+        weights: of the pretrained model.
+        train: training questions.
+        validation: validation questions.
+        observe: told of every event.
+        care: what is done about trials whose worker dies or hangs.
+        fresh_workers: a new process for every trial.
+    """
+
+    prepared: Prepared
+    study: StudyRecord
+    weights: Weights
+    train: TokenSplit
+    validation: TokenSplit
+    observe: Observer
+    care: Care = USUAL_CARE
+    fresh_workers: bool = False
+
+    def search(
+        self, plan: Plan, kept: Sequence[TrialRecord], slots: Slots, budget: Budget
+    ) -> Searched:
+        """Runs what is left of the search; without confirmation its chosen trials are tested."""
+        prepared = self.prepared
+
+        def choose(records: list[TrialRecord]) -> list[Scoring]:
+            if self.study.confirm:
+                return []
+            return scorings(prepared, frozen(prepared, records), records)
+
+        return self._dispatcher(slots, budget).run(plan, kept, choose)
+
+    def confirm(
+        self, searched: Sequence[TrialRecord], again: Iterable[TrialRecord], slots: Slots
+    ) -> Searched:
+        """Runs what was frozen on fresh seeds, each with a device to itself, and tests it.
+
+        Args:
+            searched: the whole search.
+            again: records of earlier runs with fresh seeds.
+            slots: where one trial at a time has a device.
+        """
+        confirmation, kept = resume_confirmation(self.prepared, self.study, searched, again)
+        workers = slots.count if confirmation.left else 0
+        self.observe(Frozen(freeze=confirmation.freeze, kept=tuple(kept), workers=workers))
+        return self._dispatcher(slots, NO_BUDGET).run(
+            confirmation,
+            kept,
+            lambda records: scorings(self.prepared, confirmation.freeze, records),
+        )
+
+    def _dispatcher(self, slots: Slots, budget: Budget) -> Dispatcher:
+        return Dispatcher(
+            slots=slots,
+            setup=worker_setup(
+                self.prepared,
+                self.weights,
+                self.train,
+                self.validation,
+                slots,
+                timeout=self.care.timeout,
+            ),
+            ledger=self.prepared.ledger,
+            observe=self.observe,
+            fresh_workers=self.fresh_workers,
+            budget=budget,
+            care=self.care,
+        )
+
+
+def frozen(prepared: Prepared, searched: Sequence[TrialRecord]) -> Freeze:
+    """What is chosen from a search that has ended; written down if it was not yet.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    file, before = prepared.study.file, prepared.ledger.freeze()
+    now = make_freeze(searched, seed=file.seed, seeds=file.confirm)
+    if before is not None and still_holds(before, now):
+        return before
+    return prepared.ledger.write_freeze(now)
+
+
+def resume_confirmation(
+    prepared: Prepared,
+    study: StudyRecord,
+    searched: Sequence[TrialRecord],
+    again: Iterable[TrialRecord],
+) -> tuple[Confirmation, list[TrialRecord]]:
+    """The confirmation of a search, and the records of it that count."""
+    freeze = frozen(prepared, searched)
+    trials = {record.fingerprint: record for record in searched}
+
+    def make_spec(candidate: Candidate, seed: int) -> TrialSpec:
+        return prepared.spec_of(trials[candidate.fingerprint], seed=seed)
+
+    confirmation = Confirmation(
+        study, searched, freeze, make_spec=make_spec, write=prepared.ledger.write_freeze
+    )
+    mine = [r for r in again if r.confirms in freeze.by_fingerprint and r.seed in freeze.seeds]
+    return confirmation, [record for record in mine if confirmation.keep(record)]
+
+
+def untested(
+    prepared: Prepared, freeze: Freeze, records: Iterable[TrialRecord]
+) -> list[TrialRecord]:
+    """The trials of what was frozen that have not answered these test questions yet."""
+    data = prepared.dataset.test.summary.fingerprint
+    return [
+        record
+        for record in records
+        if record.status is Status.COMPLETED
+        and (record.confirms or record.fingerprint) in freeze.by_fingerprint
+        and (record.test is None or record.test.data != data)
+    ]
+
+
+def scorings(prepared: Prepared, freeze: Freeze, records: Iterable[TrialRecord]) -> list[Scoring]:
+    """What is to be scored on test; only here is the seal of the test questions broken."""
+    chosen = untested(prepared, freeze, records)
+    if not chosen:
+        return []
+    test, data = prepared.test_tokens(freeze), prepared.dataset.test.summary.fingerprint
+    return [Scoring(spec=prepared.spec_of(record), test=test, data=data) for record in chosen]
+
+
+def worker_setup(
+    prepared: Prepared,
+    weights: Weights,
+    train: TokenSplit,
+    validation: TokenSplit,
+    slots: Slots,
+    *,
+    timeout: float | None = None,
+) -> WorkerSetup:
+    """What workers of these slots need for a study."""
+    return WorkerSetup(
+        weights=weights,
+        train=train,
+        validation=validation,
+        precision=prepared.study.file.precision,
+        threads=max(1, int(slots.cpus)),
+        use_gpu=slots.gpus > 0,
+        device_shared=slots.device_shared,
+        folder=prepared.ledger.folder.absolute(),
+        memory=slots.memory,
+        timeout=timeout,
+    )

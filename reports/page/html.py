@@ -1,0 +1,163 @@
+"""The report as one HTML file that needs nothing else: tables, charts and what draws them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import show
+from reports.analysis import Analysis
+from reports.escape import without_folders
+from reports.leaderboard import rows
+from reports.page import parts as page_parts
+from reports.page import tables as page_tables
+from reports.page import text as page_text
+from reports.page.chart_parts import arm_names
+from reports.page.charts import charts
+from reports.page.charts_of_cost import PANELS, spreads
+from reports.page.data import DRAWN, all_trials, page_data
+from reports.page.text import clean
+from reports.text import cautions, findings, notes
+
+FIRST_PAGE = 25
+"""Trials of the table that stand in the page itself; the script shows the others."""
+
+SCRIPTS = ("data.js", "charts.js", "tables.js", "page.js")
+
+
+def html_report(analysis: Analysis) -> str:
+    """The whole page; equal analyses give equal text.
+
+    Nothing is loaded from anywhere. Foreign text is escaped, absolute paths are cut to file names,
+    and the page's own policy lets no other script run than the ones it was written with.
+
+    Args:
+        analysis: the run.
+    """
+    scripts = (library(), application())
+    parts: dict[str, Any] = {
+        **_sentences(analysis),
+        **_tables(analysis),
+        **_drawings(analysis),
+        "style": Markup(_part("report.css")),
+        "scripts": scripts,
+        "hashes": [content_hash(code) for code in scripts],
+    }
+    return _templates().get_template("report.html.j2").render(parts).strip() + "\n"
+
+
+def _drawings(analysis: Analysis) -> dict[str, Any]:
+    run, data = analysis.run, page_data(analysis)
+    drawn = {arm: len(data["drawn"][clean(arm)]) for arm in arm_names(run)}
+    specs = charts(analysis, max(drawn.values(), default=0))
+    return {
+        "looks": page_parts.looks(run),
+        "strips": page_parts.strips(analysis.leaders),
+        "matrix": page_parts.matrix(analysis),
+        "panels": [panel for panel in PANELS if spreads(panel, analysis.leaders)],
+        "shown_arm": _most_searched(analysis),
+        "drawn": drawn,
+        "most_drawn": DRAWN,
+        "data": page_text.json({**data, "charts": {name: vars(c) for name, c in specs.items()}}),
+    }
+
+
+def _most_searched(analysis: Analysis) -> str | None:
+    """The arm with most knobs, of those the better."""
+    spaces = analysis.run.study.spaces
+    order = [*(entry.arm for entry in analysis.leaders), *spaces]
+    return max(order, key=lambda arm: len(spaces.get(arm, ())), default=None)
+
+
+def _sentences(analysis: Analysis) -> dict[str, Any]:
+    run = analysis.run
+    return {
+        "analysis": analysis,
+        "study": run.study,
+        "command": without_folders(run.study.command),
+        "banners": findings.banners(analysis),
+        "summary": findings.summary(analysis),
+        "protocol": notes.protocol(run),
+        "warnings": cautions.warnings(run),
+        "timing": cautions.timing_note(cautions.timed(run)),
+        "halving": findings.halving_note(run),
+        "interval_over": notes.interval_over(analysis),
+        "optimistic": notes.OPTIMISTIC,
+        "notes": {
+            "board": [
+                notes.ranks(analysis),
+                notes.cochran(analysis),
+                notes.scorings(run),
+                notes.stopped(run),
+            ],
+            "places": notes.places(analysis),
+            "hypervolume": notes.hypervolume(analysis),
+            "expected": notes.expected_best(analysis),
+        },
+    }
+
+
+def _tables(analysis: Analysis) -> dict[str, Any]:
+    run, board = analysis.run, rows(analysis)
+    trials = all_trials(run)
+    return {
+        "board": board,
+        "completed": {row.arm: row.standing.completed for row in board},
+        "trial_count": len(trials),
+        "first_page": page_tables.trials(trials[:FIRST_PAGE]),
+        "tables": {
+            "costs": page_tables.costs(analysis),
+            "budget": page_tables.budget(board, run),
+            "failures": page_tables.failures(trials),
+            "settings": page_tables.settings(run),
+            "spaces": page_tables.spaces(run),
+            "splits": page_tables.splits(run),
+            "baselines": page_tables.baselines(run),
+            "provenance": page_tables.provenance(run),
+        },
+    }
+
+
+@cache
+def _templates() -> Templates:
+    templates = Templates(
+        loader=PackageLoader("reports"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=page_text.shown,
+        autoescape=True,
+    )
+    templates.globals["show"] = show
+    return templates
+
+
+def _part(name: str) -> str:
+    loader = _templates().loader
+    assert loader is not None
+    return loader.get_source(_templates(), name)[0]
+
+
+@cache
+def library() -> Markup:
+    """Vega, Vega-Lite and vega-embed as one module; ``vegaEmbed`` becomes a global."""
+    import vl_convert
+
+    return page_text.script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+@cache
+def application() -> Markup:
+    """The page's own script."""
+    return page_text.script("\n".join(_part(name) for name in SCRIPTS))
+
+
+def content_hash(code: str) -> str:
+    """Name of a script in a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"

@@ -1,0 +1,233 @@
+"""The tables of the page, which can be read without its script."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+from bench.record import Status, TrialRecord
+from bench.study_record import Run
+from reports import show
+from reports.analysis import Analysis
+from reports.escape import headline
+from reports.leaderboard import Row
+from reports.metrics import METRICS
+from reports.page.charts_of_cost import DEPLOYED, PANELS, spreads
+from reports.page.data import FIGURES
+from reports.text.cautions import environment_values
+
+LISTED = 8
+"""Names of trials in one cell."""
+
+REASONS = 200
+"""Rows of the table of failures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A figure: how it is written, and what it is sorted by."""
+
+    text: str
+    sort: float | None = None
+
+
+Content: TypeAlias = Cell | str | int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        name: unique on the page.
+        headings: one per column.
+        rows: cells; ``None`` is empty.
+        texts: how many columns are text and aligned left, the first of them a heading of its row.
+        sortable: whether readers may sort it.
+    """
+
+    name: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Content, ...], ...]
+    texts: int = 1
+    sortable: bool = False
+
+
+def figure(name: str, value: float | None) -> Cell:
+    """A metric's value in its unit."""
+    return Cell(text=show.figure(METRICS[name], value), sort=value)
+
+
+def costs(analysis: Analysis) -> Table:
+    """Medians over seeds, with the smallest and the largest."""
+    found: dict[str, dict[str, Cell]] = defaultdict(dict)
+    headings: dict[str, None] = {}
+    for panel in PANELS:
+        for spread in spreads(panel, analysis.leaders):
+            title = panel.title if spread.form == DEPLOYED else f"{panel.title}, {spread.form}"
+            headings[title] = None
+            text = f"{panel.told(spread.median)}"
+            if spread.low < spread.high:
+                text += f" ({panel.told(spread.low)} to {panel.told(spread.high)})"
+            found[spread.arm][title] = Cell(text=text, sort=spread.median)
+    return Table(
+        name="costs",
+        headings=("arm", *headings),
+        rows=tuple(
+            (arm, *(cells.get(title) for title in headings)) for arm, cells in found.items()
+        ),
+        sortable=True,
+    )
+
+
+def budget(board: Sequence[Row], run: Run) -> Table:
+    """Trials and training time each arm was given."""
+    everything = (*run.searched, *run.confirmed)
+    spent: dict[tuple[str, bool], float] = defaultdict(float)
+    for record in everything:
+        if record.seconds:
+            spent[record.arm, record.confirms is not None] += record.seconds.train
+    return Table(
+        name="budget",
+        headings=(
+            "arm", "planned", "completed", "failed", "stopped early", "skipped", "fresh seeds",
+            "training time, search", "training time, fresh seeds",
+        ),
+        rows=tuple(
+            (
+                row.arm,
+                row.standing.planned,
+                row.standing.completed,
+                row.standing.failed,
+                row.standing.pruned,
+                row.standing.ends.get(Status.SKIPPED, 0),
+                row.seeds,
+                *(
+                    Cell(text=show.duration(spent[row.arm, again]), sort=spent[row.arm, again])
+                    for again in (False, True)
+                ),
+            )
+            for row in board
+        ),
+        sortable=True,
+    )  # fmt: skip
+
+
+def trials(records: Sequence[TrialRecord]) -> Table:
+    """Trials as the script's table shows them."""
+    return Table(
+        name="trials",
+        headings=(
+            "trial", "of", "status", "knobs", *(METRICS[name].label for name in FIGURES.values())
+        ),
+        rows=tuple(
+            (
+                record.trial,
+                "fresh seed" if record.confirms else "search",
+                record.status.replace("_", " "),
+                show.knobs(record.values),
+                *(figure(name, METRICS[name].read(record)) for name in FIGURES.values()),
+            )
+            for record in records
+        ),
+        texts=4,
+    )  # fmt: skip
+
+
+def failures(records: Iterable[TrialRecord]) -> Table:
+    """Trials without a result, those of one arm with the same end and reason in one row."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for record in records:
+        if record.status is not Status.COMPLETED:
+            reason = headline(record.reason or "")
+            groups[record.arm, record.status.replace("_", " "), reason].append(record.trial)
+    return Table(
+        name="failures",
+        headings=("arm", "status", "reason", "which", "trials"),
+        rows=tuple((*group, _some(names), len(names)) for group, names in groups.items())[:REASONS],
+        texts=4,
+        sortable=True,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def settings(run: Run) -> Table:
+    """How every trial was trained, and how some were stopped."""
+    study = run.study
+    halving = study.halving.model_dump() if study.halving else {}
+    given = {**asdict(study.settings), **halving, "sampler": study.sampler, "seed": study.seed}
+    return Table(
+        name="settings",
+        headings=("setting", "value"),
+        rows=tuple((name, str(value)) for name, value in given.items()),
+        texts=2,
+    )
+
+
+def spaces(run: Run) -> Table:
+    """What was searched, one row per arm and knob."""
+    return Table(
+        name="spaces",
+        headings=("arm", "strategy", "knob", "range"),
+        rows=tuple(
+            (arm, run.study.arms.get(arm), knob, text)
+            for arm, knobs in run.study.spaces.items()
+            for knob, text in knobs.items()
+        ),
+        texts=4,
+    )
+
+
+def splits(run: Run) -> Table:
+    """The splits as they were used."""
+    return Table(
+        name="splits",
+        headings=("split", "fingerprint", "questions"),
+        rows=tuple(
+            (name, split.fingerprint, Cell(text=show.count(split.questions)))
+            for name, split in run.study.splits.items()
+        ),
+        texts=2,
+    )
+
+
+def baselines(run: Run) -> Table:
+    """What needs no training."""
+    study = run.study
+    return Table(
+        name="baselines",
+        headings=("baseline", "validation accuracy"),
+        rows=(
+            ("guessing", show.share(study.chance)),
+            ("the position that is right most often in training", show.share(study.constant)),
+            ("the longest choice", show.share(study.longest)),
+        ),
+    )
+
+
+def provenance(run: Run) -> Table:
+    """What the figures came from: code, model, machines. Differing values are all listed."""
+    study = run.study
+    seen = [r.environment for r in (*run.searched, *run.confirmed) if r.environment]
+    fields = ("device", "precision", "threads", "attention", "python", "system", "packages")
+    return Table(
+        name="provenance",
+        headings=("of", "value"),
+        rows=(
+            ("paretune", study.paretune),
+            ("commit", study.commit or "not in a checkout"),
+            ("model", study.model),
+            ("model fingerprint", study.model_fingerprint),
+            ("tokenizer fingerprint", study.tokenizer),
+            ("backbone parameters", show.count(study.total_parameters)),
+            ("dataset", study.dataset),
+            *((name, "; ".join(environment_values(seen, name))) for name in fields),
+        ),
+        texts=2,
+    )

@@ -1,0 +1,1 @@
+"""The statistics of a report: uncertainty, comparisons, fronts, budgets."""

@@ -1,0 +1,205 @@
+"""Which arms can be told apart: every two compared on the same questions, corrected by Holm."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.confirmed import Right
+from reports.statistics.uncertainty import Estimate, difference
+
+ALPHA = 0.05
+"""Probability of calling two equal arms different, over all pairs together."""
+
+POWER = 0.8
+"""Probability of finding the difference called detectable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two arms' chosen configurations compared on the same test questions.
+
+    Attributes:
+        first: arm that stands higher on the leaderboard.
+        second: the other.
+        difference: accuracy of the first less that of the second, with its 95 % interval.
+        p: of no difference: over seeds and questions, or, with one seed each, exact McNemar's.
+        p_holm: the same, corrected for all pairs by Holm's method.
+        is_different: whether ``p_holm`` is below .05.
+        detectable: difference that would be found with 80 % power, at 5 % uncorrected.
+        mcnemar: how many of the runs with equal seeds McNemar's exact test tells apart at 5 %,
+            of how many.
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+    p: float
+    p_holm: float
+    is_different: bool
+    detectable: float
+    mcnemar: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What one arm's chosen configuration answered.
+
+    Attributes:
+        arm: its name.
+        parameters: trained.
+        seeds: of its runs.
+        right: ``(seeds, questions)``, the same questions for all arms.
+    """
+
+    arm: str
+    parameters: int
+    seeds: tuple[int, ...]
+    right: Right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Arms ranked by what can be told apart.
+
+    Attributes:
+        ranks: per arm, in the order of the leaderboard.
+        pairs: every two of them, in that order.
+        cochran_p: see ``cochran``.
+    """
+
+    ranks: Mapping[str, int]
+    pairs: tuple[Pair, ...]
+    cochran_p: tuple[float, ...]
+
+    @property
+    def detectable(self) -> float | None:
+        """Median of the pairs' detectable differences; ``None`` without pairs."""
+        found = [pair.detectable for pair in self.pairs]
+        return statistics.median(found) if found else None
+
+
+def compare(arms: Sequence[Answers]) -> Comparison:
+    """Compares every two arms and ranks all.
+
+    An arm's rank is one more than the number of arms that are significantly better than it. Arms
+    that cannot be told apart from any better one share rank 1. Of equal rank the more accurate
+    stands higher, then the one with fewer trained parameters, then the name decides.
+
+    Args:
+        arms: their answers, in any order.
+    """
+    strongest = sorted(arms, key=lambda arm: (-arm.right.mean(), arm.parameters, arm.arm))
+    pairs = _pairs(strongest)
+    beaten = Counter(pair.second for pair in pairs if pair.is_different)
+    ranks = {arm.arm: 1 + beaten[arm.arm] for arm in strongest}
+    board = sorted(strongest, key=lambda arm: ranks[arm.arm])
+    return Comparison(
+        ranks={arm.arm: ranks[arm.arm] for arm in board},
+        pairs=pairs if list(ranks) == [arm.arm for arm in board] else _pairs(board),
+        cochran_p=cochran(board),
+    )
+
+
+def _pairs(arms: Sequence[Answers]) -> tuple[Pair, ...]:
+    couples = list(itertools.combinations(arms, 2))
+    differences = [difference(first.right, second.right) for first, second in couples]
+    found = [
+        p_of_no_difference(first.right, second.right, apart)
+        for (first, second), apart in zip(couples, differences, strict=True)
+    ]
+    return tuple(
+        Pair(
+            first=first.arm,
+            second=second.arm,
+            difference=apart,
+            p=p,
+            p_holm=p_holm,
+            is_different=p_holm < ALPHA,
+            detectable=detectable(apart),
+            mcnemar=_told_apart(first, second),
+        )
+        for (first, second), apart, p, p_holm in zip(
+            couples, differences, found, holm(found), strict=True
+        )
+    )
+
+
+def holm(found: Sequence[float]) -> list[float]:
+    """Probabilities corrected for there being several, after Holm 1979, in the same order."""
+    if len(found) < 2:
+        return list(found)
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(found, ALPHA, method="holm")[1]]
+
+
+def p_of_no_difference(first: Right, second: Right, apart: Estimate) -> float:
+    """Probability of a difference at least this large between two that are equal.
+
+    Args:
+        first: ``(seeds, questions)``.
+        second: answers to the same questions.
+        apart: their difference.
+    """
+    from scipy.stats import t
+
+    if len(first) == len(second) == 1:
+        return mcnemar_p(first[0], second[0])
+    return float(2 * t.sf(abs(apart.value) / apart.error, apart.freedom))
+
+
+def mcnemar_p(first: Right, second: Right) -> float:
+    """McNemar's exact test of two rows of answers to the same questions: ``(questions,)``."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    table = [
+        [int((first & second).sum()), int((first & ~second).sum())],
+        [int((~first & second).sum()), int((~first & ~second).sum())],
+    ]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def detectable(apart: Estimate) -> float:
+    """True difference that a two-sided test at 5 % finds with 80 % power: (t.975 + t.8) · error."""
+    from scipy.stats import t
+
+    return float(t.ppf([1 - ALPHA / 2, POWER], apart.freedom).sum()) * apart.error
+
+
+def _told_apart(first: Answers, second: Answers) -> tuple[int, int]:
+    by_seed = dict(zip(second.seeds, second.right, strict=True))
+    common = [
+        mcnemar_p(row, by_seed[seed])
+        for seed, row in zip(first.seeds, first.right, strict=True)
+        if seed in by_seed
+    ]
+    return sum(p < ALPHA for p in common), len(common)
+
+
+def cochran(arms: Sequence[Answers]) -> tuple[float, ...]:
+    """Cochran's Q of all arms, for each seed that all of them have; empty for fewer than two.
+
+    Where all arms answered every question alike, nothing speaks against it and p is 1.
+
+    Args:
+        arms: their answers.
+    """
+    from statsmodels.stats.contingency_tables import cochrans_q
+
+    if len(arms) < 2:
+        return ()
+    rows = [dict(zip(arm.seeds, arm.right, strict=True)) for arm in arms]
+    found = []
+    for seed in arms[0].seeds:
+        if not all(seed in row for row in rows):
+            continue
+        table = np.array([row[seed] for row in rows]).T
+        alike = bool((table == table[:, :1]).all())
+        found.append(1.0 if alike else float(cochrans_q(table.astype(int)).pvalue))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The report as text: Markdown, LaTeX, terminal, and the sentences they share."""

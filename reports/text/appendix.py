@@ -1,0 +1,145 @@
+"""The tables of the Markdown report on how its figures came about."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from bench.record import Status
+from bench.study_record import Run, StudyRecord
+from reports import show
+from reports.escape import Markdown, headline
+from reports.leaderboard import VALIDATION
+from reports.standings import in_order, standings
+from reports.text import cautions
+from reports.text.markdown_table import figures, labels, table
+
+
+def budget(run: Run) -> Markdown:
+    """Trials and training time each arm was given in the search."""
+    searches = standings(run.study, run.searched)
+    spent = {
+        row.arm: sum(r.seconds.train for r in run.searched if r.arm == row.arm and r.seconds)
+        for row in searches
+    }
+    return table(
+        ("arm", "planned", "completed", "failed", "pruned", "skipped", "training time, all trials"),
+        (
+            [
+                row.arm,
+                row.planned,
+                row.completed,
+                row.failed,
+                row.pruned,
+                row.ends.get(Status.SKIPPED, 0),
+                show.duration(spent[row.arm]),
+            ]
+            for row in searches
+        ),
+    )
+
+
+def trials(run: Run) -> Markdown | None:
+    """All finished trials of the search, compact."""
+    names = (VALIDATION, "trained_parameters", "train_seconds", "inference_ms_p50")
+    if not run.searched:
+        return None
+    return table(
+        ("trial", "status", "knobs", *labels(names)),
+        (
+            [
+                record.trial,
+                record.status.replace("_", " "),
+                show.knobs(record.values),
+                *figures(record, names),
+            ]
+            for record in in_order(run.study, run.searched)
+        ),
+        left=3,
+    )
+
+
+def fresh(run: Run) -> Markdown | None:
+    """All finished trials on fresh seeds, compact."""
+    names = ("test_accuracy", "train_seconds", "inference_ms_p50")
+    if not run.confirmed:
+        return None
+    return table(
+        ("trial", "status", *labels(names)),
+        (
+            [record.trial, record.status.replace("_", " "), *figures(record, names)]
+            for record in in_order(run.study, run.confirmed)
+        ),
+        left=2,
+    )
+
+
+def failures(run: Run) -> Markdown | None:
+    """Trials without a result and why; of a traceback the last line."""
+    found = [
+        record
+        for records in (run.searched, run.confirmed)
+        for record in in_order(run.study, records)
+        if record.status is not Status.COMPLETED
+    ]
+    if not found:
+        return None
+    return table(
+        ("trial", "status", "attempts", "reason"),
+        (
+            [r.trial, r.status.replace("_", " "), r.attempts, headline(r.reason or "")]
+            for r in found
+        ),
+        left=4,
+    )
+
+
+def settings(study: StudyRecord) -> Markdown:
+    """How every trial was trained, and how some were stopped."""
+    halving = study.halving.model_dump() if study.halving else {}
+    return table(("setting", "value"), {**asdict(study.settings), **halving}.items(), left=2)
+
+
+def spaces(study: StudyRecord) -> Markdown:
+    """What was searched, one row per arm and knob."""
+    return table(
+        ("arm", "strategy", "knob", "range"),
+        (
+            [arm, study.arms.get(arm), knob, text]
+            for arm, knobs in study.spaces.items()
+            for knob, text in knobs.items()
+        ),
+        left=4,
+    )
+
+
+def splits(study: StudyRecord) -> Markdown:
+    """The splits as they were used."""
+    return table(
+        ("split", "fingerprint", "questions"),
+        (
+            [name, split.fingerprint, show.count(split.questions)]
+            for name, split in study.splits.items()
+        ),
+        left=2,
+    )
+
+
+def provenance(run: Run) -> Markdown:
+    """What the figures came from: code, model, machines. Differing values are all listed."""
+    study = run.study
+    seen = [r.environment for r in (*run.searched, *run.confirmed) if r.environment]
+    fields = ("device", "precision", "threads", "attention", "python", "system", "packages")
+    return table(
+        ("of", "value"),
+        [
+            ["paretune", study.paretune],
+            ["commit", study.commit or "not in a checkout"],
+            ["model", study.model],
+            ["model fingerprint", study.model_fingerprint],
+            ["tokenizer fingerprint", study.tokenizer],
+            ["backbone parameters", show.count(study.total_parameters)],
+            ["dataset", study.dataset],
+            *([name, "; ".join(cautions.environment_values(seen, name))] for name in fields),
+        ],
+        left=2,
+    )

@@ -1,0 +1,62 @@
+"""The report as Markdown: what is said where stands in ``templates/report.md.j2``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import cache, partial
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined, Template
+
+from reports.analysis import Analysis
+from reports.escape import Markdown, fenced, without_folders
+from reports.figures.gallery import drawn
+from reports.standings import stopped_early
+from reports.text import appendix, cautions, findings, notes, sections
+from reports.text.markdown_table import safe
+
+
+def report(analysis: Analysis) -> str:
+    """The whole report; expects the figures and the CSV files of ``reports.write`` beside it.
+
+    Foreign text is escaped, absolute paths are cut to file names.
+    """
+    run = analysis.run
+    text = _template().render(
+        analysis=analysis,
+        run=run,
+        study=run.study,
+        image=partial(_image, drawn(analysis)),
+        together=_together,
+        sections=sections,
+        appendix=appendix,
+        notes=notes,
+        findings=findings,
+        cautions=cautions,
+        drawn_early=bool(stopped_early(run.searched)),
+        command=fenced(without_folders(run.study.command)),
+    )
+    return text.strip() + "\n"
+
+
+@cache
+def _template() -> Template:
+    templates = Templates(
+        loader=PackageLoader("reports"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=safe,  # everything a template prints passes there
+        autoescape=False,  # would escape for HTML; finalize escapes for Markdown
+    )
+    return templates.get_template("report.md.j2")
+
+
+def _image(figures: Collection[str], name: str, text: str) -> Markdown:
+    """A figure after an empty line; nothing if the report does not have it."""
+    return Markdown(f"\n![{text}]({name}.png)" if name in figures else "")
+
+
+def _together(sentences: Iterable[Markdown | None]) -> Markdown:
+    """Those that say something, as one paragraph."""
+    return Markdown("\n".join(sentence for sentence in sentences if sentence))

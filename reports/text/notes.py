@@ -1,0 +1,147 @@
+"""How to read a table or figure of the report: the sentences that stand below it.
+
+All of them are Markdown with foreign text escaped; ``None`` where there is nothing to say.
+"""
+
+from __future__ import annotations
+
+from bench.study_record import Run
+from reports import show
+from reports.analysis import Analysis
+from reports.confirmed import confirmed
+from reports.escape import Markdown, headline, markdown
+
+OPTIMISTIC = Markdown(
+    "Validation accuracy is the highest of the arm's trials and therefore optimistic: it chooses"
+    " configurations and says little of how well they do on new questions."
+)
+"""For every table and figure of validation accuracies."""
+
+
+def protocol(run: Run) -> Markdown:
+    """How the figures came about, for the top of a report."""
+    searched = "Each arm is searched with validation questions alone"
+    if run.study.confirm == 0:
+        return Markdown(
+            f"{searched}; the best trial of each then answers the test questions once, on the one"
+            " seed it was trained with."
+        )
+    seeds = f"{run.study.confirm} fresh seed{'s' if run.study.confirm > 1 else ''}"
+    return Markdown(
+        f"{searched}; what is chosen is written down, trained again on {seeds}, and each of those"
+        " models answers the test questions once."
+    )
+
+
+def interval_over(analysis: Analysis) -> str:
+    """What the leaders' 95 % intervals speak of, as plain text for a heading."""
+    kinds = {entry.accuracy.of_seeds for entry in analysis.leaders}
+    if kinds == {False}:
+        return "over questions only: one seed"
+    mixed = "; over questions only where one seed is left" if len(kinds) > 1 else ""
+    return f"over seeds and questions{mixed}"
+
+
+def ranks(analysis: Analysis) -> Markdown | None:
+    """What a rank means, and what differences can be seen at all; below the leaderboard."""
+    if analysis.detectable is None:
+        return None
+    points = show.points(analysis.detectable).removeprefix("+")
+    return Markdown(
+        "An arm's rank is one more than the number of arms that are significantly better (5 %"
+        " over all pairs together, by Holm's method); arms that share one need not be equal."
+        f" Minimum detectable difference: {points} points, the median over all pairs of the true"
+        " difference that is found with 80 % power at 5 %, before that correction."
+    )
+
+
+def cochran(analysis: Analysis) -> Markdown | None:
+    """Whether there is any difference at all; below the leaderboard."""
+    if not analysis.cochran_p:
+        return None
+    each = markdown(", ".join(map(show.p_value, analysis.cochran_p)))
+    per = ", seed by seed" if len(analysis.cochran_p) > 1 else ""
+    return Markdown(f"Cochran's Q, p of no difference between any of the arms{per}: {each}.")
+
+
+def scorings(run: Run) -> Markdown:
+    """How often the test split was answered; below the leaderboard."""
+    total = run.test_scorings
+    counted = sum(r.test is not None for one in confirmed(run) for r in one.runs)
+    aside = (
+        f" Of these, answers of configurations that are not (or no longer) candidates:"
+        f" {total - counted}; trials.csv has them."
+        if total > counted
+        else ""
+    )
+    return Markdown(f"Answers of the test split, one per model: {total}.{aside}")
+
+
+def stopped(run: Run) -> Markdown | None:
+    """Candidates that were not run on all their seeds, and why; below the leaderboard."""
+    found = [
+        f"{markdown(one.name)} after {len(one.runs) + len(one.lost)} of {len(one.seeds)} seeds"
+        f" ({markdown(headline(one.candidate.stopped))})"
+        for one in confirmed(run)
+        if one.candidate.stopped
+    ]
+    if not found:
+        return None
+    return Markdown(
+        f"Stopped early on fresh seeds: {'; '.join(found)}. Their figures are of the seeds they"
+        " were run on."
+    )
+
+
+def pairs(analysis: Analysis) -> Markdown | None:
+    """How to read the table of pairs; below it."""
+    if not analysis.pairs:
+        return None
+    return Markdown(
+        "Differences are in points of test accuracy, row less column, on the same questions."
+        " Bold: different at 5 %, corrected for all pairs by Holm's method."
+        " McNemar's exact test compares two models that share a seed: how many such pairs of"
+        " models it tells apart at 5 %, uncorrected, of how many."
+    )
+
+
+def places(analysis: Analysis) -> Markdown | None:
+    """How to read the table of tested candidates in the plane of the front; below it."""
+    if not analysis.entries:
+        return None
+    return Markdown(
+        "A candidate is on the front if no other is at least as accurate with at most as many"
+        " trained parameters and better in one of the two. The probability is the share of"
+        " resamples in which it is: *front* and *dominated* are at least 95 % likely, *ambiguous*"
+        " is what lies between."
+    )
+
+
+def hypervolume(analysis: Analysis) -> Markdown | None:
+    """The tested front's hypervolume with its reference; beside the figure over trials."""
+    found = analysis.hypervolume
+    if found is None:
+        return None
+    within = (
+        f" (95 % interval {show.interval(found.low, found.high)})"
+        if found.low is not None and found.high is not None
+        else ""
+    )
+    error, size = found.reference
+    return Markdown(
+        f"Hypervolume of the tested candidates: {show.share(found.value)}{within}. It is the share"
+        " of the plane (1 − accuracy, log10 trained parameters) between (0, 0) and the reference"
+        f" ({error:.3f}, {size:.3f}), which is guessing with all parameters trained, that they"
+        " dominate."
+    )
+
+
+def expected_best(analysis: Analysis) -> Markdown | None:
+    """How to read expected best against budget; below it."""
+    if not analysis.expected_best:
+        return None
+    return Markdown(
+        "Validation accuracy to be expected of the best of n trials drawn at random (Dodge 2019,"
+        " in the unbiased form of Tang 2020). It says what a search of that size reaches on"
+        " validation, which is optimistic."
+    )

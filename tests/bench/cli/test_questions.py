@@ -1,0 +1,209 @@
+"""What people ask of a run: which configuration to take, and what has changed between two."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli.limits import BYTES, COUNTS, MILLISECONDS, SHARES, amount
+from bench.study_record import Run
+from tests.asking import ACCURACIES, Command
+from tests.folders import write_run
+from tests.reports.simulate import simulated_run
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "value"),
+    [
+        ("300k", COUNTS, 300_000), ("1.2M", COUNTS, 1_200_000), ("74113", COUNTS, 74_113),
+        ("5MB", BYTES, 5_000_000), ("5MiB", BYTES, 5 * 1024**2), (".5 kib", BYTES, 512),
+        ("0.8ms", MILLISECONDS, 0.8), ("1s", MILLISECONDS, 1000), ("60%", SHARES, 0.6),
+        ("5MB", COUNTS, None), ("", COUNTS, None), ("0", COUNTS, None), ("-3", COUNTS, None),
+        ("1e5", COUNTS, None), ("many", COUNTS, None), ("5 M B", BYTES, None), ("٣", COUNTS, None),
+    ],
+)  # fmt: skip
+def test_amounts_are_read_as_people_write_them(
+    text: str, units: dict[str, float], value: float | None
+) -> None:
+    assert amount(text, units) == pytest.approx(value)
+
+
+def test_a_recommendation_says_all_that_is_needed_to_take_it(
+    command: Command, folder: Path
+) -> None:
+    code, output, _ = command("recommend", folder, "--max-parameters", "300k")
+
+    assert code == 0
+    told = " ".join(output.split())
+    assert "lora-000: rank=8 alpha=16" in told
+    assert "trained parameters 74,113" in told
+    assert re.search(r"test accuracy 0\.\d{3} \(95 % interval 0\.\d{3} … 0\.\d{3}\), 5 seeds", told)
+    assert "4.20 ms" in told
+    assert "289.5 KiB" in told
+    assert "against full-000" in told
+    assert "cannot be told apart, p = " in told
+    assert "paretune sweep --name demo-lora-000 " in told
+    assert "from strategies.lora import LoRA" in told
+
+
+def test_a_recommendation_is_a_json_document_too(command: Command, folder: Path) -> None:
+    code, output, _ = command("recommend", folder, "--json", "--max-bytes", "300kB")
+    found = json.loads(output)
+
+    assert code == 0
+    assert (found["configuration"], found["trained_parameters"]) == ("lora-000", 74_113)
+    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
+    assert list(found["seeds"]) == ["1001", "1002", "1003", "1004", "1005"]
+    assert found["best"]["configuration"] == "full-000"
+    assert found["asked"] == {"--max-bytes": 300_000, "--min-accuracy": None}
+    assert found["command"].startswith("paretune sweep ")
+
+
+def test_an_accuracy_says_by_which_figure_it_is_reached(command: Command, folder: Path) -> None:
+    sure = command("recommend", folder, "--min-accuracy", "0.55")[1]
+    likely = command("recommend", folder, "--min-accuracy", "61.5%")[1]
+
+    assert "0.55: the lower end of its interval reaches it" in " ".join(sure.split())
+    assert "0.615: only its mean reaches it" in " ".join(likely.split())
+
+
+def test_where_nothing_fits_it_says_which_limit_excludes_what(
+    command: Command, folder: Path
+) -> None:
+    asked = ("--max-parameters", "50k", "--min-accuracy", "0.5")
+    code, output, _ = command("recommend", folder, *asked)
+
+    assert code == 1
+    assert "--max-parameters 50,000 excludes lora-000 (74,113), full-000 (22,713,601)" in output
+    assert re.search(r"--min-accuracy 0\.5 excludes linear-000 \(0\.\d{3}\)\n", output)
+    assert "nearest: lora-000" in output
+    assert "trained parameters 74,113, allowed 50,000" in output
+
+    code, output, _ = command("recommend", folder, *asked, "--json")
+    assert code == 1
+    assert json.loads(output)["nearest"]["configuration"] == "lora-000"
+
+
+def test_timings_on_shared_devices_are_called_not_comparable_where_they_decide(
+    command: Command, simulated: Run, tmp_path: Path
+) -> None:
+    shared = [
+        r.model_copy(
+            update={"seconds": r.seconds and r.seconds.model_copy(update={"device_shared": True})}
+        )
+        for r in simulated.confirmed
+    ]
+    run = Run(study=simulated.study, searched=simulated.searched, confirmed=tuple(shared),
+              freeze=simulated.freeze)  # fmt: skip
+    other = write_run(tmp_path / "shared", run)
+
+    said = "--max-ms judges timings that are not comparable: 3 of 3 configurations"
+    assert said in command("recommend", other, "--max-ms", "5")[1]
+    assert said not in command("recommend", other)[1]
+
+
+def test_every_fault_of_a_question_is_told_at_once(command: Command) -> None:
+    code, _, error = command(
+        "recommend", "nowhere", "--max-ms", "fast", "--max-bytes", "5XB", "--min-accuracy", "2"
+    )
+    assert code == 2
+    assert "4 problems" in error
+    for option in ("--max-ms fast", "--max-bytes 5XB", "--min-accuracy 2", "nowhere: no study"):
+        assert option in error
+
+    code, _, error = command("compare", "nowhere", "neither")
+    assert code == 2
+    assert "2 problems" in error
+
+
+def test_a_run_without_test_scores_says_how_to_get_them(
+    command: Command, simulated: Run, tmp_path: Path
+) -> None:
+    other = write_run(tmp_path / "a run", Run(study=simulated.study, searched=simulated.searched))
+    code, _, error = command("recommend", other)
+
+    assert code == 2
+    assert f"run: paretune confirm '{other}'" in error
+
+
+def test_a_run_agrees_with_itself(command: Command, folder: Path) -> None:
+    code, output, _ = command("compare", folder, folder)
+
+    assert code == 0
+    assert "27 of 27 equal to the last answer" in output
+    assert "no drift beyond noise in 3 comparisons" in output
+
+
+def test_drift_is_named_and_an_exit_code(
+    command: Command, folder: Path, simulated: Run, tmp_path: Path
+) -> None:
+    worse = simulated_run(ACCURACIES | {"lora": 0.5}, seed=1)
+    study = worse.study.model_copy(update={"commit": "beef"})
+    other = write_run(tmp_path / "worse", Run.of(study, [*worse.searched, *worse.confirmed],
+                                               worse.freeze))  # fmt: skip
+    code, output, _ = command("compare", folder, other)
+
+    assert code == 1
+    assert "drift, other code" in output
+    assert "drift beyond noise in 1 of 3 comparisons: lora-000" in output
+    assert re.search(r"commit +0123abc +beef", output)
+
+    code, output, _ = command("compare", folder, other, "--json")
+    found = json.loads(output)
+    assert (code, found["drifted"]) == (1, True)
+    assert [a["first"]["configuration"] for a in found["accuracies"] if a["is_drift"]] == [
+        "lora-000"
+    ]
+    assert simulated.test_scorings == 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["leaderboard", "nowhere", "--watch"], "nowhere: no study.json here"),
+        (["leaderboard", "nowhere", "--every", "soon"], "--every soon: must be a time"),
+        (["dashboard", "nowhere"], "nowhere: no study.json here"),
+        (["dashboard", "nowhere", "--port", "99999"], "--port 99999: must be 0 … 65535"),
+    ],
+)
+def test_bad_input_is_one_message_with_exit_code_2(
+    command: Command, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    code, _, error = command(*arguments)
+
+    assert code == 2
+    assert told in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["recommend", "compare", "leaderboard", "dashboard"])
+def test_help_has_examples(command: Command, name: str) -> None:
+    code, output, _ = command(name, "--help")
+
+    assert code == 0
+    assert f"paretune {name} runs/" in " ".join(output.split())
+
+
+def test_a_question_about_a_run_waits_for_no_torch_and_no_ray(folder: Path) -> None:
+    program = """
+import sys
+from bench.cli import main
+run = sys.argv[1]
+for question in (["recommend", run], ["compare", run, run], ["leaderboard", run, "--watch"]):
+    sys.argv = ["paretune", *question]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code
+print(sorted({"torch", "ray", "transformers", "optuna"} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
