@@ -159,13 +159,22 @@ class Ledger:
         Raises:
             LedgerError: it cannot be read.
         """
+        for path, fault in self.damaged_freeze().items():
+            raise LedgerError(
+                f"{path}: {fault}", "run the study's command again: it sets the file aside"
+            )
+        path = self.folder / "frozen.json"
+        return Freeze.model_validate_json(path.read_bytes()) if path.exists() else None
+
+    def damaged_freeze(self) -> dict[Path, str]:
+        """The file of what was chosen and its fault, if it cannot be read."""
         path = self.folder / "frozen.json"
         try:
-            return Freeze.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
+            if path.exists():
+                Freeze.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise LedgerError(f"{path}: {_first_fault(error)}") from error
+            return {path: _first_fault(error)}
+        return {}
 
     def run(self) -> Run:
         """Everything that belongs to the study as it stands.

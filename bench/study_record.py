@@ -124,6 +124,10 @@ class StudyRecord(Part):
     left_out: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
+    def is_tested(self, record: TrialRecord) -> bool:
+        """Whether a trial has answered the test questions as they are now."""
+        return record.test is not None and record.test.data == self.splits["test"].fingerprint
+
     def holds(self, record: TrialRecord) -> bool:
         """Whether a record is a trial of this study as it stands.
 
@@ -186,7 +190,8 @@ class Run:
         study: what was asked.
         searched: trials of the search.
         confirmed: trials that repeat a candidate with a fresh seed.
-        former: the same for configurations that are not, or no longer, candidates.
+        former: the same for what is not, or no longer, a candidate, and scored trials of the
+            search that are no longer planned: they count as answers to the test questions.
         freeze: what was chosen; ``None`` before.
     """
 
@@ -199,16 +204,19 @@ class Run:
     @classmethod
     def of(cls, study: StudyRecord, records: Iterable[TrialRecord], freeze: Freeze | None) -> Run:
         """Sorts records; those that are not of this study as it stands are left out."""
-        mine = [record for record in records if study.holds(record)]
-        again = [record for record in mine if record.confirms]
-        chosen = freeze.by_fingerprint if freeze else {}
+        mine = [r for r in records if study.contexts.get(r.arm) == r.context]
+        searched = tuple(r for r in mine if not r.confirms and study.holds(r))
+        known = {record.fingerprint for record in searched}
+        chosen = known & freeze.by_fingerprint.keys() if freeze else set()
         seeds = freeze.seeds if freeze else ()
-        wanted = {r.fingerprint for r in again if r.confirms in chosen and r.seed in seeds}
+        confirmed = tuple(r for r in mine if r.confirms in chosen and r.seed in seeds)
+        used = known | {record.fingerprint for record in confirmed}
+        former = (r for r in mine if r.fingerprint not in used and (r.confirms or r.test))
         return cls(
             study=study,
-            searched=tuple(record for record in mine if not record.confirms),
-            confirmed=tuple(record for record in again if record.fingerprint in wanted),
-            former=tuple(record for record in again if record.fingerprint not in wanted),
+            searched=searched,
+            confirmed=confirmed,
+            former=tuple(former),
             freeze=freeze,
         )
 
@@ -221,9 +229,11 @@ class Run:
         if self.freeze is None:
             return 0, 0
         done = Counter(record.confirms for record in self.confirmed)
+        searched = {record.fingerprint for record in self.searched}
         wanted = (
             done[one.fingerprint] if one.stopped else len(self.freeze.seeds)
             for one in self.freeze.candidates
+            if one.fingerprint in searched
         )
         return done.total(), sum(wanted)
 

@@ -23,7 +23,7 @@ __all__ = ["Analysis", "Entry", "Hypervolume", "Pair", "Place", "Seeds", "analys
 Place: TypeAlias = Literal["front", "ambiguous", "dominated"]
 
 SURE = 0.95
-"""Probability from which a candidate's place is said without reserve."""
+"""Share of resamples from which a candidate's place is said without reserve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,9 @@ class Entry:
         better_than_next: probability that it is better than the next one of the leaderboard;
             ``None`` for the last and for other candidates.
         on_front: whether it is non-dominated at the estimates.
-        front_probability: probability of being non-dominated.
-        place: ``front`` or ``dominated`` if that is at least 95 % likely, else ``ambiguous``.
+        front_probability: share of resamples in which it is non-dominated.
+        place: ``front`` or ``dominated`` if it is that in at least 95 % of resamples, else
+            ``ambiguous``.
     """
 
     confirmed: Confirmed
@@ -89,8 +90,9 @@ class Analysis:
             under "", after each trial in order of its number; item n is of trials 0 … n.
         expected_best: validation accuracy to be expected of the best of n random trials, n = 1, 2,
             …, per arm; empty unless the sampler was ``random``.
-        importances: share of the variance of validation accuracy that each searched knob explains,
-            per arm; given, not computed here.
+        importances: per arm, of what a random forest attributes to single knobs in how validation
+            accuracy varies, the share of each; they add up to 1, also where nothing matters.
+            Given, not computed here.
     """
 
     run: Run
@@ -146,13 +148,10 @@ def comparable(run: Run) -> list[Confirmed]:
     Args:
         run: all records.
     """
-    asked = run.study.splits.get("test")
     found = []
     for candidate in tested(run):
         runs = tuple(
-            r.model_copy(update={"test": None})
-            if r.test and (asked is None or r.test.data != asked.fingerprint)
-            else r
+            r if run.study.is_tested(r) else r.model_copy(update={"test": None})
             for r in candidate.runs
         )
         if any(r.test for r in runs):

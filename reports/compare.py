@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bench.record import Environment, TrialRecord
-from bench.space import Value
 from bench.study_record import Run, StudyRecord
 from reports.confirmed import Confirmed, Right, tested
-from reports.statistics.pairwise import ALPHA, p_of_no_difference
+from reports.statistics.pairwise import ALPHA, holm, p_of_no_difference
 from reports.statistics.uncertainty import Estimate, difference, mean_accuracy
 from reports.twins import (
     Jitter,
@@ -31,9 +30,7 @@ class Sample:
     """The test answers of one configuration in one environment of one run.
 
     Attributes:
-        name: of its search trial, such as ``lora-003``.
-        values: knobs and learning rate by name.
-        fingerprint: of its search trial.
+        trial: of the search.
         environment: place of its environment among those of the comparison.
         data: content hash of the test questions.
         seeds: of its runs.
@@ -41,14 +38,17 @@ class Sample:
         accuracy: their mean with its interval.
     """
 
-    name: str
-    values: dict[str, Value]
-    fingerprint: str
+    trial: TrialRecord
     environment: int
     data: str
     seeds: tuple[int, ...]
     right: Right
     accuracy: Estimate
+
+    @property
+    def name(self) -> str:
+        """Of its search trial, such as ``lora-003``."""
+        return self.trial.trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +58,41 @@ class Drift:
     Attributes:
         first: of the first run.
         second: of the second.
-        same_code: whether the code is known to be the same, as their fingerprints are.
+        same_code: whether the code is the same; ``None`` where that is not known, as their
+            fingerprints differ in the name of the arm or the seed of the search as well.
         difference: accuracy of the second less that of the first; ``None`` where the test
-            questions differ, which is not compared, and so are the next two.
-        p: of no difference, corrected for all that are compared by Holm's method.
-        is_drift: whether that is below .05.
+            questions differ, which is not compared.
+        p: of no difference, corrected for all that are judged by Holm's method; ``None`` where
+            drift cannot be judged, see ``is_judged``.
+        is_drift: whether that is below .05; ``None`` likewise.
     """
 
     first: Sample
     second: Sample
-    same_code: bool
+    same_code: bool | None
     difference: Estimate | None = None
     p: float | None = None
-    is_drift: bool = False
+    is_drift: bool | None = None
+
+    @property
+    def is_same_trial(self) -> bool:
+        """Whether it is one trial twice, of equal code, seeds and environment.
+
+        It should be equal to the last answer, so that whatever differs is no matter of seeds.
+        """
+        one, other = self.first, self.second
+        same_place = one.environment == other.environment
+        return bool(self.same_code) and same_place and one.seeds == other.seeds
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether drift can be told from the chance of seeds and questions.
+
+        A single seed on either side says nothing of how far seeds move an accuracy, so that another
+        seed, code or environment might do the same. Of one trial twice it need not.
+        """
+        apart = self.difference
+        return apart is not None and (apart.of_seeds or self.is_same_trial)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +215,7 @@ def _by_place(one: Confirmed, environments: Sequence[Environment]) -> Iterator[S
     for (environment_index, data), runs in places.items():
         right = replace(one, runs=tuple(runs)).right("test")
         yield Sample(
-            name=one.name,
-            values=one.trial.values,
-            fingerprint=one.trial.fingerprint,
+            trial=one.trial,
             environment=environment_index,
             data=data,
             seeds=tuple(run.seed for run in runs),
@@ -205,25 +225,33 @@ def _by_place(one: Confirmed, environments: Sequence[Environment]) -> Iterator[S
 
 
 def _drifts(first: dict[str, list[Sample]], second: dict[str, list[Sample]]) -> tuple[Drift, ...]:
-    from statsmodels.stats.multitest import multipletests
-
     couples = [
-        Drift(first=one, second=other, same_code=one.fingerprint == other.fingerprint)
+        _couple(one, other)
         for key, mine in first.items()
         for one, other in itertools.product(mine, second.get(key, ()))
     ]
-    compared = {i: _apart_on_test(couple) for i, couple in enumerate(couples)
-                if couple.first.data == couple.second.data}  # fmt: skip
-    raw = [p for _, p in compared.values()]
-    corrected = multipletests(raw, ALPHA, method="holm")[1] if raw else ()
-    for (index, (apart, _)), p in zip(compared.items(), corrected, strict=True):
-        couples[index] = replace(
-            couples[index], difference=apart, p=float(p), is_drift=bool(p < ALPHA)
-        )
+    judged = [index for index, couple in enumerate(couples) if couple.is_judged]
+    corrected = holm([_p(couples[index]) for index in judged])
+    for index, p in zip(judged, corrected, strict=True):
+        couples[index] = replace(couples[index], p=p, is_drift=p < ALPHA)
     return tuple(couples)
 
 
-def _apart_on_test(couple: Drift) -> tuple[Estimate, float]:
-    second, first = couple.second.right, couple.first.right
-    apart = difference(second, first)
-    return apart, p_of_no_difference(second, first, apart)
+def _couple(first: Sample, second: Sample) -> Drift:
+    return Drift(
+        first=first,
+        second=second,
+        same_code=_same_code(first.trial, second.trial),
+        difference=difference(second.right, first.right) if first.data == second.data else None,
+    )
+
+
+def _same_code(first: TrialRecord, second: TrialRecord) -> bool | None:
+    if first.fingerprint == second.fingerprint:
+        return True
+    return False if (first.arm, first.seed) == (second.arm, second.seed) else None
+
+
+def _p(couple: Drift) -> float:
+    assert couple.difference is not None  # it is judged
+    return p_of_no_difference(couple.second.right, couple.first.right, couple.difference)

@@ -24,11 +24,14 @@ class Row:
         standing: its search.
         outcome: what came of its chosen configuration; ``None`` before there is one.
         entry: the same with its test scores; ``None`` without any.
+        tested: whether any arm has one. Then costs are of runs with test scores alone: timings of
+            the search, which may have shared a device, do not stand beside them.
     """
 
     standing: Standing
     outcome: Confirmed | None
     entry: Entry | None
+    tested: bool
 
     @property
     def arm(self) -> str:
@@ -63,9 +66,9 @@ class Row:
         return f"{self.done}/{self.planned}" + (f", {self.lost} lost" if self.lost else "")
 
     def cost(self, name: str) -> float | None:
-        """A metric: the median over the runs on fresh seeds, else of the best search trial."""
-        if self.entry:
-            return self.entry.cost(name)
+        """A metric: the median over the tested runs; before any test, of the best search trial."""
+        if self.tested:
+            return self.entry.cost(name) if self.entry else None
         return metric(name).read(self.chosen) if self.chosen else None
 
     def figure(self, name: str) -> str:
@@ -79,7 +82,8 @@ class Row:
             said = "not tested yet" if self.standing.best else self.standing.said()
             return f"{said}: {reason}" if reason and not self.standing.best else said
         reasons = [self.outcome.candidate.stopped, *(lost.reason for lost in self.outcome.lost)]
-        said = f"not tested, {self.lost} of {self.planned} seeds lost"
+        counts = f", {self.lost} of {self.planned} seeds lost" if self.lost else " yet"
+        said = f"not tested{counts}"
         first = next((headline(reason) for reason in reasons if reason), "")
         return f"{said}: {first}" if first else said
 
@@ -100,7 +104,12 @@ def rows(analysis: Analysis, sort: str | None = None) -> list[Row]:
     chosen = {one.candidate.arm: one for one in confirmed(run) if one.candidate.is_best}
     tested = {entry.arm: entry for entry in analysis.leaders}
     found = [
-        Row(standing=by_arm[arm], outcome=chosen.get(arm), entry=tested.get(arm))
+        Row(
+            standing=by_arm[arm],
+            outcome=chosen.get(arm),
+            entry=tested.get(arm),
+            tested=bool(tested),
+        )
         for arm in [*tested, *(arm for arm in by_arm if arm not in tested)]
     ]
     if sort is None or sort == "test_accuracy":

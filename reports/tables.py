@@ -14,6 +14,8 @@ from reports.front import points
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS
 from reports.standings import Standing, in_order, standings
+from reports.statistics.uncertainty import Estimate
+from reports.text.cautions import shared
 
 COSTS = (
     "trained_parameters",
@@ -30,8 +32,9 @@ def leaderboard_table(analysis: Analysis) -> pd.DataFrame:
     """One row per arm, by rank: test accuracy with its interval, its seeds, its costs.
 
     ``test_low`` and ``test_high`` are a 95 % interval over what ``interval_over`` says;
-    ``test_accuracies`` lists all seeds. Arms without a test score come last, and ``untested`` says
-    why. The search's validation accuracies are in ``search_table``: the two never stand together.
+    ``test_accuracies`` lists all seeds. Timings of an arm are not comparable with others where
+    ``device_shared``. Arms without a test score come last, and ``untested`` says why. The search's
+    validation accuracies are in ``search_table``: the two never stand together.
     """
     board = rows(analysis)
     names = _leaderboard_row(_NOBODY)
@@ -51,7 +54,7 @@ def _leaderboard_row(row: Row) -> dict[str, Any]:
         "test_accuracy": accuracy and accuracy.value,
         "test_low": accuracy and accuracy.low,
         "test_high": accuracy and accuracy.high,
-        "interval_over": accuracy and ("seeds and questions" if accuracy.of_seeds else "questions"),
+        "interval_over": accuracy and _over(accuracy),
         "seeds_done": row.done,
         "seeds_planned": row.planned,
         "seeds_lost": row.lost,
@@ -63,6 +66,7 @@ def _leaderboard_row(row: Row) -> dict[str, Any]:
         "better_than_next": entry and entry.better_than_next,
         "accuracy_before": entry and entry.cost("accuracy_before"),
         **{name: entry and entry.cost(name) for name in COSTS},
+        "device_shared": entry and shared(entry.confirmed.runs) > 0,
         "untested": None if entry else row.untested(),
     }
 
@@ -71,7 +75,13 @@ _NOBODY = Row(
     standing=Standing(arm="", strategy="", best=None, ends={}, planned=None, reason=None),
     outcome=None,
     entry=None,
+    tested=False,
 )
+
+
+def _over(estimate: Estimate) -> str:
+    """What an interval speaks of."""
+    return "seeds and questions" if estimate.of_seeds else "questions"
 
 
 def search_table(run: Run) -> pd.DataFrame:
@@ -150,7 +160,8 @@ def pairwise_table(analysis: Analysis) -> pd.DataFrame:
     """Every two tested arms, in the order of the leaderboard.
 
     ``difference`` is the accuracy of the first less that of the second, as a share of questions,
-    with its 95 % interval; see ``reports.statistics.pairwise.Pair`` for the other columns.
+    with its 95 % interval over what ``interval_over`` says; see
+    ``reports.statistics.pairwise.Pair`` for the other columns.
     """
     pairs = analysis.pairs
     return frame(
@@ -160,6 +171,7 @@ def pairwise_table(analysis: Analysis) -> pd.DataFrame:
             "difference": [pair.difference.value for pair in pairs],
             "difference_low": [pair.difference.low for pair in pairs],
             "difference_high": [pair.difference.high for pair in pairs],
+            "interval_over": [_over(pair.difference) for pair in pairs],
             "p": [pair.p for pair in pairs],
             "p_holm": [pair.p_holm for pair in pairs],
             "is_different": [pair.is_different for pair in pairs],

@@ -26,39 +26,16 @@ IDENTITY = (
 """Columns of the trials table before the knobs; all but ``phase`` are fields of the record."""
 
 MEASURED = {
-    **{
-        name: METRICS[name].path
-        for name in (
-            "accuracy_before",
-            "validation_accuracy",
-            "test_accuracy",
-            "trained_parameters",
-            "head_parameters",
-            "total_parameters",
-            "trained_tensors",
-            "stored_bytes",
-            "train_seconds",
-            "inference_seconds",
-            "inference_ms_p50",
-            "inference_ms_p95",
-            "peak_bytes",
-        )
-    },
+    **{name: metric.path for name, metric in METRICS.items()},
     "best_epoch": "accuracy.best_epoch",
     "epochs_done": "accuracy.epochs_done",
     "epochs": "epochs",
     "device": "environment.device",
     "precision": "environment.precision",
-    "inference_ms_iqr": "inference.single.iqr",
     "inference_repeats": "inference.single.repeats",
-    "inference_ms_p50_undeployed": "inference.undeployed.p50",
-    "inference_ms_p95_undeployed": "inference.undeployed.p95",
-    "questions_per_second": "inference.questions_per_second",
-    "batched_ms_p50": "inference.batched.p50",
-    "batched_ms_p95": "inference.batched.p95",
+    "batched_repeats": "inference.batched.repeats",
     "batched_questions": "inference.batched.batch_size",
     "added_parameters": "parameters.added",
-    "added_at_inference": "parameters.added_at_inference",
     "train_seconds_per_question": "seconds.train_per_question",
     "validation_seconds": "seconds.validation",
     "load_seconds": "seconds.load",
@@ -76,8 +53,8 @@ MEASURED = {
 def trials_table(run: Run) -> pd.DataFrame:
     """One row per finished trial with everything measured: the search's, then those on fresh seeds.
 
-    ``phase`` is ``search``, ``confirm``, or ``former`` for a trial on a fresh seed whose
-    configuration is not, or no longer, a candidate; ``confirms`` is the fingerprint of the search
+    ``phase`` is ``search``, ``confirm``, or ``former`` for one that no figure uses, see
+    ``bench.study_record.Run``; ``confirms`` is the fingerprint of the search
     trial that it repeats. Knob columns are the union over all strategies, in the order in which
     trials bring them; a knob named like another column becomes ``knob_<name>``. Latencies are
     milliseconds for one question at a time in deployed form unless the name says otherwise.

@@ -9,7 +9,7 @@ import typer
 
 from bench import __version__
 from bench.cli.console import out
-from bench.cli.options import Address, InsecureCluster, Json, MaxRetries, Model, Run, TrialTimeout
+from bench.cli.options import InsecureCluster, Json, Model, Run
 from bench.cli.sweep_command import EPILOG, sweep
 
 CONFIRM = """Examples:
@@ -80,15 +80,23 @@ def confirm(  # noqa: PLR0913 - one parameter per option
         int | None,
         typer.Option(help="Fresh seeds.", min=1, show_default="those of the run, or 5"),
     ] = None,
-    max_retries: MaxRetries = 2,
-    trial_timeout: TrialTimeout = None,
-    address: Address = None,
+    max_retries: Annotated[
+        int | None, typer.Option(help="As of sweep.", min=0, show_default="those of the run")
+    ] = None,
+    trial_timeout: Annotated[
+        str | None,
+        typer.Option(help="As of sweep.", metavar="TIME", show_default="that of the run"),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="As of sweep.", show_default="that of the run")
+    ] = None,
     insecure_cluster: InsecureCluster = False,
     as_json: Json = False,
 ) -> None:
     """Run what a search has chosen again on fresh seeds, score it on test and report.
 
-    To be called in the folder where the run was started. Nothing is searched any more.
+    To be called in the folder where the run was started. Nothing is searched any more; what is not
+    asked for here is as in the run's own command.
     """
     from bench.cli.confirm import confirm_run
 
@@ -99,7 +107,7 @@ def confirm(  # noqa: PLR0913 - one parameter per option
             max_retries=max_retries,
             trial_timeout=trial_timeout,
             address=address,
-            insecure_cluster=insecure_cluster,
+            insecure_cluster=insecure_cluster or None,
             as_json=as_json,
         )
     )

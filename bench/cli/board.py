@@ -24,6 +24,7 @@ from bench.search.events import (
     Event,
     Frozen,
     Halted,
+    Narrowed,
     Observer,
     Opened,
     Scored,
@@ -116,8 +117,8 @@ def _log(scene: Scene, event: Event, console: Console) -> None:
 
 def _line(scene: Scene, event: Event) -> str:
     match event:
-        case Opened() | Frozen():
-            return _begin(scene, event)
+        case Opened() | Frozen() | Narrowed():
+            return _stage(scene, event)
         case Started():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
             return f"{event.spec.trial} started{again}: {_knobs(event.spec)}"
@@ -132,12 +133,14 @@ def _line(scene: Scene, event: Event) -> str:
         case Halted() | Died():
             return f"{event.spec.trial} {BROKEN_OFF[type(event)]}"
         case Scored():
-            score = event.record.test
-            said = f"test {score.accuracy:.3f}" if score else event.record.reason
+            score, reason = event.record.test, event.record.reason
+            said = f"test {score.accuracy:.3f}" if score and not reason else reason
             return f"{event.record.trial} {said}"
 
 
-def _begin(scene: Scene, event: Opened | Frozen) -> str:
+def _stage(scene: Scene, event: Opened | Frozen | Narrowed) -> str:
+    if isinstance(event, Narrowed):
+        return f"stopped, as the front is out of reach: {', '.join(event.stopped)}"
     kept = f", {len(event.kept)} in the ledger" if event.kept else ""
     if isinstance(event, Opened):
         return f"{scene.all_planned} trials planned{kept}; {event.workers} at a time"

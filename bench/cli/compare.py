@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,11 @@ def _both(first: Path, second: Path) -> tuple[Run, Run]:
 def _show(found: Comparison, first: Path, second: Path) -> None:
     _say(f"first:  {first}", f"second: {second}", "")
     if found.asked:
-        _print(_side_by_side("what was asked", found.asked, SIDES))
+        _say("what was asked:")
+        _print(_side_by_side(found.asked, SIDES))
     _show_environments(found)
     if found.drifts:
+        _say("test accuracy:")
         _print(_drift_table(found))
     for head, names in zip((first, second), found.only, strict=True):
         if names:
@@ -66,19 +68,20 @@ def _show(found: Comparison, first: Path, second: Path) -> None:
         one, other = twin.first, twin.second
         _say(f"ended differently: {one.trial} {one.status}, {other.trial} {other.status}")
     _show_ratios(found)
-    _say("", _verdict(found))
+    _say("", *_verdicts(found))
 
 
 def _show_environments(found: Comparison) -> None:
     if len(found.environments) > 1:
         labels = [_label(index) for index in range(len(found.environments))]
-        _print(_side_by_side("environments, never pooled", found.apart, labels))
+        _say("environments, never pooled:")
+        _print(_side_by_side(found.apart, labels))
     elif found.environments:
         _say(f"environment of both: {_environment(found.environments[0])}", "")
 
 
-def _side_by_side(title: str, rows: dict[str, Any], heads: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+def _side_by_side(rows: dict[str, Any], heads: Iterable[str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("")
     for head in heads:
         table.add_column(Text(plain(head)), overflow="fold")
@@ -88,8 +91,11 @@ def _side_by_side(title: str, rows: dict[str, Any], heads: Iterable[str]) -> Tab
 
 
 def _drift_table(found: Comparison) -> Table:
-    table = Table(title="test accuracy", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.caption, table.caption_justify = Text("±: half a 95 % interval; ×: seeds", "dim"), "left"
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.caption, table.caption_justify = (
+        Text("±: half a 95 % interval; ×: seeds; p: corrected for all that are judged", "dim"),
+        "left",
+    )
     table.add_column("configuration", no_wrap=True)
     for heading in (*SIDES, "second less first", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -103,7 +109,12 @@ def _drift_table(found: Comparison) -> Table:
             _sample(drift.first, many=many),
             _sample(drift.second, many=many),
             *_outcome(drift),
-            Text(plain(show.knobs(drift.first.values)), "dim", no_wrap=True, overflow="ellipsis"),
+            Text(
+                plain(show.knobs(drift.first.trial.values)),
+                "dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            ),
         )
     return table
 
@@ -117,11 +128,15 @@ def _sample(sample: Sample, *, many: bool) -> Text:
 
 def _outcome(drift: Drift) -> tuple[str, str, Text]:
     apart, p = drift.difference, drift.p
-    if apart is None or p is None:
+    if apart is None:
         return "", "", Text("other test questions", "dim")
-    said = Text("drift", "bold red") if drift.is_drift else Text("within noise", "green")
-    said.append("" if drift.same_code else ", other code")
-    return f"{apart.value:+.3f} ({apart.low:+.3f} … {apart.high:+.3f})", f"{p:.2g}", said
+    if p is None:
+        said = Text("too few seeds", "yellow")
+    else:
+        said = Text("drift", "bold red") if drift.is_drift else Text("within noise", "green")
+    said.append(", other code" if drift.same_code is False else "")
+    told = f"{apart.value:+.3f} ({apart.low:+.3f} … {apart.high:+.3f})"
+    return told, "" if p is None else f"{p:.2g}", said
 
 
 def _jitter(jitter: Jitter) -> str:
@@ -150,15 +165,22 @@ def _show_ratios(found: Comparison) -> None:
         _say("no timings can be compared: no trial is in both runs in one environment")
 
 
-def _verdict(found: Comparison) -> str:
-    drifted = [drift for drift in found.drifts if drift.is_drift]
-    compared = sum(drift.p is not None for drift in found.drifts)
-    if not compared:
-        return "nothing to tell of drift: no test accuracies can be compared"
-    if not drifted:
-        return f"no drift beyond noise in {compared} comparisons"
-    names = ", ".join(drift.first.name for drift in drifted)
-    return f"drift beyond noise in {len(drifted)} of {compared} comparisons: {names}"
+def _verdicts(found: Comparison) -> Iterator[str]:
+    judged = [drift for drift in found.drifts if drift.is_judged]
+    drifted = [drift.first.name for drift in judged if drift.is_drift]
+    unjudged = sum(drift.p is None and drift.difference is not None for drift in found.drifts)
+    if unjudged:
+        yield (
+            f"drift cannot be judged in {unjudged} of {unjudged + len(judged)} comparisons: one"
+            " seed speaks of questions only; more are run by: paretune confirm RUN"
+        )
+    if drifted:
+        counts = f"{len(drifted)} of {len(judged)} comparisons"
+        yield f"drift beyond noise in {counts}: {', '.join(drifted)}"
+    elif judged:
+        yield f"no drift beyond noise in {len(judged)} comparisons"
+    elif not unjudged:
+        yield "nothing to tell of drift: no test accuracies can be compared"
 
 
 def _label(index: int) -> str:
@@ -209,7 +231,7 @@ def _drift_document(drift: Drift) -> dict[str, Any]:
 def _sample_document(sample: Sample) -> dict[str, Any]:
     return {
         "configuration": sample.name,
-        "values": sample.values,
+        "values": sample.trial.values,
         "environment": sample.environment,
         "test_questions": sample.data,
         "accuracy": asdict(sample.accuracy),

@@ -7,36 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.sweep import run_sweep
-from bench.cli.sweep_command import parameters_of, request_of, words_of
+from bench.cli.sweep_command import parameters_of, request_of, with_option, words_of
 from bench.ledger import Ledger
 
 USUAL_SEEDS = 5
 
 
-def confirm_run(folder: Path, seeds: int | None, **changes: Any) -> int:
+def confirm_run(folder: Path, seeds: int | None, **typed: Any) -> int:
     """Goes on with a run where its search stands, and returns the exit code.
 
     Args:
         folder: the run folder.
         seeds: fresh seeds; ``None`` for as many as the run asks for.
-        **changes: fields of the request that were typed.
+        **typed: fields of the request; those that are ``None`` stay as the run's command has them.
 
     Raises:
         InputError: it is no run folder, or its command cannot be followed from here.
     """
     study = Ledger(folder).study()
     count = seeds or study.confirm or USUAL_SEEDS
-    words = [*_without_confirm(words_of(study.command)), "--confirm", str(count)]
-    asked = request_of(parameters_of(words), ["sweep", *words])
-    request = replace(asked, folder=folder, contexts=study.contexts, **changes)
+    words = with_option(words_of(study.command), "--out", str(folder))
+    words = with_option(words, "--confirm", str(count))
+    request = replace(
+        request_of(parameters_of(words), ["sweep", *words]),
+        contexts=study.contexts,
+        time_budget=None,  # budgets are of the search
+        max_gpu_hours=None,
+        **{name: value for name, value in typed.items() if value is not None},
+    )
     return run_sweep(request)
-
-
-def _without_confirm(words: list[str]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if not skip and not word.startswith("--confirm"):
-            kept.append(word)
-        skip = word == "--confirm"
-    return kept

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from bench.cli.console import SOME_FAILED, SUCCESS, out
 from bench.cli.limits import make_wishes
 from bench.cli.recipe import command_for, inputs_of, program_for
+from bench.cli.recommend_document import LATENCY, advice_document, nothing_document, was_shared
 from bench.errors import Faults, LedgerError
 from bench.ledger import Ledger
 from reports import show
@@ -23,8 +24,6 @@ from reports.escape import plain
 from reports.metrics import METRICS, metric
 from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
 from reports.statistics.uncertainty import Estimate
-
-LATENCY = "inference_ms_p50"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ def show_recommendation(folder: Path, asked: Mapping[str, str | None], *, as_jso
     wishes, analysis = _checked(folder, asked)
     run = analysis.run
     found = recommend(analysis, wishes)
-    notices = list(_notices(analysis, wishes))
+    notices = list(_notices(analysis, wishes, found))
     if isinstance(found, Nothing):
         _show_nothing(found, wishes, notices, as_json=as_json)
         return SOME_FAILED
@@ -66,7 +65,8 @@ def show_recommendation(folder: Path, asked: Mapping[str, str | None], *, as_jso
         program=program_for(run.study, trial, inputs),
     )
     if as_json:
-        _print_json(_advice_document(found, wishes, recipe, notices))
+        trained = {"command": recipe.command, "python": recipe.program}
+        _print_json(advice_document(found, wishes) | {"notices": notices} | trained)
     else:
         _show_advice(found, wishes, recipe, notices)
     return SUCCESS
@@ -86,10 +86,15 @@ def _checked(folder: Path, asked: Mapping[str, str | None]) -> tuple[Wishes, Ana
     return wishes, analysis
 
 
-def _notices(analysis: Analysis, wishes: Wishes) -> Iterable[str]:
+def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Iterable[str]:
     """What the reader has to know of the figures that decided."""
+    if isinstance(found, Advice) and found.among > 1:
+        yield (
+            f"chosen among {found.among} configurations by their test answers: its accuracy is"
+            " likely to be a little too high, and any it cannot be told apart from may be as good"
+        )
     timed = any(limit.metric == LATENCY for limit in wishes.limits)
-    shared = [entry for entry in analysis.entries if _was_shared(entry)]
+    shared = [entry for entry in analysis.entries if was_shared(entry)]
     if timed and shared:
         yield (
             f"--max-ms judges timings that are not comparable: {len(shared)} of"
@@ -98,12 +103,6 @@ def _notices(analysis: Analysis, wishes: Wishes) -> Iterable[str]:
         )
     if any(len(entry.seeds.values) == 1 for entry in analysis.entries):
         yield "intervals of a single seed speak of other questions, not of other seeds"
-
-
-def _was_shared(entry: Entry) -> bool:
-    return any(
-        run.seconds is not None and run.seconds.device_shared for run in entry.confirmed.runs
-    )
 
 
 def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[str]) -> None:
@@ -115,7 +114,7 @@ def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[s
     out.print(Text(plain(_label(advice.chosen)), "bold"))
     out.print(table)
     if advice.cheaper:
-        out.print("\nfewer parameters, also within the limits, and not told apart from it:")
+        _say("", "fit as well with fewer parameters, and cannot be told apart from it:")
         out.print(_cheaper(advice.cheaper))
     for notice in notices:
         _say("", f"note: {notice}")
@@ -130,26 +129,32 @@ def _facts(advice: Advice, wishes: Wishes) -> list[tuple[str, str]]:
     chosen = advice.chosen
     facts = [("test accuracy", f"{_estimate(chosen.accuracy)}, {_seeds(chosen)}")]
     if advice.reached:
-        end = "the lower end of its interval" if advice.reached == "low" else "only its mean"
-        facts.append(("asked for", f"{wishes.accuracy:g}: {end} reaches it"))
+        facts.append(("asked for", f"{wishes.accuracy:g}: {_reached(advice)}"))
     facts += [(METRICS[name].label, _figure(chosen, name)) for name in
               ("trained_parameters", LATENCY, "stored_bytes")]  # fmt: skip
     if advice.best is None:
-        given_up = "nothing: no tested configuration has a higher mean"
-    else:
-        best = advice.best
-        given_up = (
-            f"{_estimate(turned(best.difference))} against {_label(best.other)}"
-            f" ({show.share(best.other.accuracy.value)},"
-            f" {_figure(best.other, 'trained_parameters')} parameters): {_told(best)}"
-        )
-    facts.append(("given up", given_up))
-    return facts
+        return [*facts, ("given up", "nothing: no tested configuration has a higher mean")]
+    best = advice.best.other
+    size = f"{_figure(best, 'trained_parameters')} parameters"
+    return [
+        *facts,
+        ("given up", f"{_estimate(turned(advice.best.difference))}: {_told(advice.best)}"),
+        ("against", f"{_label(best)} ({show.share(best.accuracy.value)}, {size})"),
+    ]
+
+
+def _reached(advice: Advice) -> str:
+    widened = f", widened for the choice among {advice.among}," if advice.among > 1 else ""
+    end = f"the lower end of its interval{widened}"
+    low = show.share(advice.low)
+    if advice.reached == "low":
+        return f"even {end} reaches it: {low}"
+    return f"only its mean reaches it; {end} is {low}"
 
 
 def _told(one: Versus) -> str:
     verdict = "told apart" if one.is_different else "cannot be told apart"
-    return f"{verdict}, p = {one.p:.2g}"
+    return f"{verdict}, p = {one.p:.2g}, corrected for all compared"
 
 
 def _estimate(estimate: Estimate) -> str:
@@ -174,6 +179,10 @@ def _label(entry: Entry) -> str:
 
 def _cheaper(cheaper: Iterable[Versus]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
+    table.caption_justify = "left"
+    table.caption = Text(
+        "…: 95 % interval of that difference alone; p: corrected for all compared", "dim"
+    )
     table.add_column("configuration", overflow="fold")
     for heading in ("parameters", "test accuracy", "less accurate by", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -191,14 +200,15 @@ def _cheaper(cheaper: Iterable[Versus]) -> Table:
 
 def _show_nothing(found: Nothing, wishes: Wishes, notices: list[str], *, as_json: bool) -> None:
     if as_json:
-        _print_json(_nothing_document(found, wishes, notices))
+        _print_json(nothing_document(found, wishes) | {"notices": notices})
         return
     _say("no tested configuration fits:")
     for limit, entries in found.excluded:
-        _say(f"  {limit.option} {_limit(limit)} excludes {_named(entries, limit.metric)}")
+        told = [f"{e.confirmed.name} ({_figure(e, limit.metric)})" for e in entries]
+        _say(f"  {limit.option} {_limit(limit)} excludes {_counted(told)}")
     if wishes.accuracy is not None:
-        means = [f"{e.confirmed.name} ({show.share(e.accuracy.value)})" for e in found.inaccurate]
-        _say(f"  --min-accuracy {wishes.accuracy:g} excludes {', '.join(means) or 'none'}")
+        told = [f"{e.confirmed.name} ({show.share(e.accuracy.value)})" for e in found.inaccurate]
+        _say(f"  --min-accuracy {wishes.accuracy:g} excludes {_counted(told)}")
     _say(f"nearest: {_label(found.nearest)}")
     for text in _misses(found.nearest, wishes):
         _say(f"  {text}")
@@ -210,9 +220,8 @@ def _limit(limit: Limit) -> str:
     return show.figure(metric(limit.metric), limit.most)
 
 
-def _named(entries: Iterable[Entry], name: str) -> str:
-    told = [f"{entry.confirmed.name} ({_figure(entry, name)})" for entry in entries]
-    return ", ".join(told) or "none"
+def _counted(told: Sequence[str]) -> str:
+    return f"{len(told)}: {', '.join(told)}" if told else "none"
 
 
 def _misses(entry: Entry, wishes: Wishes) -> Iterable[str]:
@@ -222,67 +231,6 @@ def _misses(entry: Entry, wishes: Wishes) -> Iterable[str]:
             yield f"{label} {_figure(entry, limit.metric)}, allowed {_limit(limit)}"
     if not wishes.reached(entry):
         yield f"test accuracy {_estimate(entry.accuracy)}, asked {wishes.accuracy:g}"
-
-
-def _advice_document(
-    advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[str]
-) -> dict[str, Any]:
-    return {
-        **_entry_document(advice.chosen),
-        "asked": _wishes_document(wishes),
-        "reached": advice.reached,
-        "best": advice.best and _versus_document(advice.best),
-        "cheaper": [_versus_document(one) for one in advice.cheaper],
-        "notices": notices,
-        "command": recipe.command,
-        "python": recipe.program,
-    }
-
-
-def _nothing_document(found: Nothing, wishes: Wishes, notices: list[str]) -> dict[str, Any]:
-    return {
-        "configuration": None,
-        "asked": _wishes_document(wishes),
-        "excluded": {
-            limit.option: [entry.confirmed.name for entry in entries]
-            for limit, entries in found.excluded
-        },
-        "inaccurate": [entry.confirmed.name for entry in found.inaccurate],
-        "nearest": _entry_document(found.nearest),
-        "notices": notices,
-    }
-
-
-def _wishes_document(wishes: Wishes) -> dict[str, float | None]:
-    limits = {limit.option: limit.most for limit in wishes.limits}
-    return {**limits, "--min-accuracy": wishes.accuracy}
-
-
-def _entry_document(entry: Entry) -> dict[str, Any]:
-    trial = entry.confirmed.trial
-    runs = [run for run in entry.confirmed.runs if run.test]
-    return {
-        "configuration": trial.trial,
-        "arm": trial.arm,
-        "strategy": trial.strategy,
-        "knobs": trial.knobs,
-        "learning_rate": trial.learning_rate,
-        "accuracy": asdict(entry.accuracy),
-        "seeds": {str(run.seed): value
-                  for run, value in zip(runs, entry.seeds.values, strict=True)},
-        "front_probability": entry.front_probability,
-        "device_shared": _was_shared(entry),
-        **{name: entry.cost(name) for name in ("trained_parameters", LATENCY, "stored_bytes")},
-    }  # fmt: skip
-
-
-def _versus_document(one: Versus) -> dict[str, Any]:
-    return {
-        **_entry_document(one.other),
-        "difference": asdict(one.difference),
-        "p": one.p,
-        "is_different": one.is_different,
-    }
 
 
 def _print_json(document: dict[str, Any]) -> None:

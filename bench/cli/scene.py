@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from bench.record import Status, TrialRecord
@@ -16,6 +16,7 @@ from bench.search.events import (
     Event,
     Frozen,
     Halted,
+    Narrowed,
     Opened,
     Scored,
     Started,
@@ -72,13 +73,8 @@ class Scene:
     def take(self, event: Event) -> None:
         """Adds an event."""
         match event:
-            case Opened():
-                self.study, self.workers = event.study, event.workers
-                self.planned = event.study.planned
-                self.records = {record.fingerprint: record for record in event.kept}
-                self.deadline = event.seconds and time.perf_counter() + event.seconds
-            case Frozen():
-                self._begin_confirmation(event)
+            case Opened() | Frozen() | Narrowed():
+                self._begin(event)
             case Started():
                 now = time.perf_counter()
                 self.running[event.spec.fingerprint] = Running(spec=event.spec, began=now)
@@ -98,13 +94,27 @@ class Scene:
         if running and record.status in {Status.COMPLETED, Status.PRUNED}:
             self.spent[record.arm].append(time.perf_counter() - running.began)
 
-    def _begin_confirmation(self, event: Frozen) -> None:
-        seeds, arms = event.freeze.seeds, [c.arm for c in event.freeze.candidates if not c.stopped]
-        self.freeze, self.workers = event.freeze, event.workers
-        self.planned = {arm: arms.count(arm) * len(seeds) for arm in dict.fromkeys(arms)}
-        self.searched, self.records = self.records, {r.fingerprint: r for r in event.kept}
-        self.spent.clear()
-        self.deadline = self.over = None
+    def _begin(self, event: Opened | Frozen | Narrowed) -> None:
+        if isinstance(event, Opened):
+            self.study, self.workers = event.study, event.workers
+            self.planned = event.study.planned
+            self.records = {record.fingerprint: record for record in event.kept}
+            self.deadline = event.seconds and time.perf_counter() + event.seconds
+            return
+        if isinstance(event, Frozen):
+            self.workers = event.workers
+            self.searched, self.records = self.records, {r.fingerprint: r for r in event.kept}
+            self.spent.clear()
+            self.deadline = self.over = None
+        self._plan_confirmation(event.freeze)
+
+    def _plan_confirmation(self, freeze: Freeze) -> None:
+        self.freeze = freeze
+        done = Counter(record.confirms for record in self.records.values())
+        self.planned = dict.fromkeys((one.arm for one in freeze.candidates), 0)
+        for one in freeze.candidates:
+            count = done[one.fingerprint] if one.stopped else len(freeze.seeds)
+            self.planned[one.arm] += count
 
     @property
     def run(self) -> Run | None:

@@ -13,11 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import SUCCESS, out
+from bench.cli.sweep_command import with_option
 from bench.ledger import Ledger
+from bench.provenance import shown_command
 from bench.record import RETRIED_ON_RESUME, Status
 from bench.study_record import Run
 from reports.confirmed import confirmed
 from reports.escape import headline, plain
+from reports.standings import completed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +33,14 @@ class RunStatus:
         ended: trials per arm and status.
         reasons: why trials failed, by their names.
         confirmed: trials with fresh seeds that have ended, and how many are to end.
+        lost: of them, trials whose end may have been an accident.
+        frozen: whether it is written down what is to be confirmed or tested, if there is anything.
         unscored: frozen trials that have ended without a test score.
         at_work: trials that have begun and not ended.
         running: whether a command is at work; if not, those were interrupted.
         damaged: what is wrong with records that cannot be read, by file.
         command: that goes on.
+        confirm: command that goes on without searching, where a budget has ended the search.
     """
 
     study: str
@@ -42,11 +48,14 @@ class RunStatus:
     ended: dict[str, dict[str, int]]
     reasons: dict[str, str]
     confirmed: tuple[int, int]
+    lost: int
+    frozen: bool
     unscored: list[str]
     at_work: list[str]
     running: bool
     damaged: dict[str, str]
     command: str
+    confirm: str | None
 
     @property
     def missing(self) -> int:
@@ -57,14 +66,16 @@ class RunStatus:
     def is_open(self) -> bool:
         """Whether the command has something left to do."""
         done, wanted = self.confirmed
-        return bool(self.missing or self.again or self.damaged or self.unscored or done < wanted)
+        left = self.missing or self.again or self.damaged or self.unscored or done < wanted
+        return bool(left) or not self.frozen
 
     @property
     def again(self) -> int:
         """Trials whose end may have been an accident: the command runs them again."""
-        return sum(
+        searched = sum(
             ends.get(status, 0) for ends in self.ended.values() for status in RETRIED_ON_RESUME
         )
+        return searched + self.lost
 
 
 def run_status(folder: Path) -> RunStatus:
@@ -76,7 +87,9 @@ def run_status(folder: Path) -> RunStatus:
     ledger = Ledger(folder)
     ledger.check_inside()
     study, found = ledger.study(), ledger.records()
-    run = Run.of(study, found.readable.values(), ledger.freeze())
+    damaged = found.damaged | ledger.damaged_freeze()
+    freeze = None if ledger.damaged_freeze() else ledger.freeze()
+    run = Run.of(study, found.readable.values(), freeze)
     ended: dict[str, Counter[str]] = {arm: Counter() for arm in study.planned}
     for record in run.searched:
         ended[record.arm][record.status] += 1
@@ -90,8 +103,13 @@ def run_status(folder: Path) -> RunStatus:
             if record.reason and record.status not in {Status.PRUNED, Status.SKIPPED}
         },
         confirmed=run.fresh_trials,
+        lost=sum(record.status in RETRIED_ON_RESUME for record in run.confirmed),
+        frozen=freeze is not None or not completed(run.searched),
         unscored=sorted(
-            record.trial for entry in confirmed(run) for record in entry.runs if not record.test
+            record.trial
+            for entry in confirmed(run)
+            for record in entry.runs
+            if not study.is_tested(record)
         ),
         at_work=[
             f"{at_work.trial} (attempt {at_work.attempt})"
@@ -99,8 +117,9 @@ def run_status(folder: Path) -> RunStatus:
             if at_work.attempt
         ],
         running=ledger.locked,
-        damaged={path.name: fault for path, fault in found.damaged.items()},
+        damaged={path.name: fault for path, fault in damaged.items()},
         command=_command(study.command, folder),
+        confirm=f"paretune confirm {shlex.quote(str(folder))}" if study.budget_spent else None,
     )
 
 
@@ -121,6 +140,8 @@ def show_status(folder: Path, *, as_json: bool) -> int:
         _say(line)
     if found.is_open and not found.running:
         _say(f"go on with: {found.command}")
+        if found.confirm:
+            _say(f"or, without searching on: {found.confirm}")
     elif not found.running:
         _say(f"nothing is left to do; more trials: {found.command} --trials N")
     return SUCCESS
@@ -152,11 +173,9 @@ def _table(found: RunStatus) -> Table:
 
 
 def _command(command: str, folder: Path) -> str:
-    """The command that wrote the folder; with ``--out`` if it was typed in another place."""
+    """The command that wrote the folder, with ``--out`` where it lies now."""
     words = shlex.split(command)
-    if any(word == "--out" or word.startswith("--out=") for word in words):
-        return command
-    return f"{command} --out {shlex.quote(str(folder))}"
+    return shown_command(with_option(words[1:], "--out", str(folder)))
 
 
 def _say(text: str) -> None:

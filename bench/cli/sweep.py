@@ -190,7 +190,8 @@ def _show_outcome(outcome: Outcome, folder: Path) -> None:
 
 def _document(outcome: Outcome, folder: Path) -> dict[str, Any]:
     return {
-        "study": outcome.study.model_dump(mode="json"),
+        "study": outcome.study.model_dump(mode="json", exclude={"answers"}),
+        "freeze": outcome.run.freeze and outcome.run.freeze.model_dump(mode="json"),
         "interrupted": outcome.interrupted,
         "trials": [_without_predictions(record) for record in outcome.records],
         "report": str(folder / "report" / "report.md"),
@@ -198,5 +199,5 @@ def _document(outcome: Outcome, folder: Path) -> dict[str, Any]:
 
 
 def _without_predictions(record: TrialRecord) -> dict[str, Any]:
-    hidden = {"accuracy": {"predictions"}, "test": {"predictions"}}
+    hidden = {"accuracy": {"predictions"}, "test": {"predictions", "answers"}}
     return record.model_dump(mode="json", exclude=hidden)

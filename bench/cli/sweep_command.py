@@ -164,6 +164,16 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     raise typer.Exit(run_sweep(request_of(asked, sys.argv[1:])))
 
 
+def with_option(words: Sequence[str], option: str, value: str) -> list[str]:
+    """Words of a command with an option set to a value, where it stands or at the end."""
+    given = [n for n, word in enumerate(words) if word == option or word.startswith(f"{option}=")]
+    if not given:
+        return [*words, option, value]
+    place = given[-1]
+    rest = words[place + 1 :] if "=" in words[place] else words[place + 2 :]
+    return [*words[:place], option, value, *rest]
+
+
 def words_of(command: str) -> list[str]:
     """The words after ``sweep`` of a command as a run folder states it, home folders in full.
 

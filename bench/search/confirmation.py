@@ -34,7 +34,7 @@ class Confirmation:
         searched: the trials of the search.
         freeze: what was chosen.
         make_spec: see ``MakeSpec``.
-        write: takes the freeze whenever something was stopped.
+        write: takes the freeze, and the names of what was stopped, whenever something was.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Confirmation:
         freeze: Freeze,
         *,
         make_spec: MakeSpec,
-        write: Callable[[Freeze], object],
+        write: Callable[[Freeze, tuple[str, ...]], object],
     ) -> None:
         self.rungs = Rungs()  # a seed is always trained to its end
         self.freeze = freeze
@@ -96,16 +96,18 @@ class Confirmation:
         records = (*self._searched, *self._ended.values())
         entries = [e for e in confirmed(Run.of(self._study, records, self.freeze)) if e.runs]
         reasons = hopeless(entries)
-        if not reasons.keys() & {c.fingerprint for c in self.freeze.candidates if not c.stopped}:
+        now = {c.fingerprint for c in self.freeze.candidates if not c.stopped} & reasons.keys()
+        if not now:
             return
-        stopped = (
-            candidate.model_copy(
-                update={"stopped": candidate.stopped or reasons.get(candidate.fingerprint)}
-            )
-            for candidate in self.freeze.candidates
+        candidates = (
+            one.model_copy(update={"stopped": reasons[one.fingerprint]})
+            if one.fingerprint in now
+            else one
+            for one in self.freeze.candidates
         )
-        self.freeze = self.freeze.model_copy(update={"candidates": tuple(stopped)})
-        self._write(self.freeze)
+        self.freeze = self.freeze.model_copy(update={"candidates": tuple(candidates)})
+        names = (e.name for e in entries if e.candidate.fingerprint in now)
+        self._write(self.freeze, tuple(names))
 
 
 def hopeless(entries: list[Confirmed]) -> dict[str, str]:

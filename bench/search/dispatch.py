@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -65,12 +66,27 @@ class Searched:
         budget_spent: the budget that ended it too soon; ``None`` if none did.
         unscored: whether an interrupt has left chosen trials without a test score.
         missing: trials that were to run and have not ended.
+        interrupted: whether a person, or a batch system, has ended it.
     """
 
     records: list[TrialRecord]
     budget_spent: BudgetSpent | None
     unscored: bool = False
     missing: int = 0
+    interrupted: bool = False
+
+
+def _fit(tuner: tune.Tuner) -> bool:
+    """Runs Tune, and returns whether it was interrupted.
+
+    Tune takes the signal for itself, gives it back when it comes, and keeps it for good otherwise.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        tuner.fit()
+        return signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +128,7 @@ class Dispatcher:
             plan, self.ledger, self.observe, exam, kept=kept, meter=meter, care=self.care
         )
         with tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
-            self._tuner(conductor, scratch).fit()
+            interrupted = _fit(self._tuner(conductor, scratch))
         if conductor.broken:
             raise conductor.broken
         return Searched(
@@ -120,6 +136,7 @@ class Dispatcher:
             budget_spent=conductor.budget_spent,
             unscored=exam.unfinished,
             missing=conductor.missing,
+            interrupted=interrupted,
         )
 
     def _tuner(self, conductor: Conductor, scratch: str) -> tune.Tuner:

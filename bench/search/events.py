@@ -95,6 +95,19 @@ class Frozen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Narrowed:
+    """Configurations were stopped that need no further seed.
+
+    Attributes:
+        freeze: what goes on, and what was stopped and why.
+        stopped: names of those that were stopped now.
+    """
+
+    freeze: Freeze
+    stopped: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """A chosen trial has answered the test split; its record is in the ledger."""
 
@@ -102,6 +115,6 @@ class Scored:
 
 
 Event: TypeAlias = (
-    Opened | Started | Died | EpochDone | Ended | BudgetOver | Halted | Frozen | Scored
+    Opened | Started | Died | EpochDone | Ended | BudgetOver | Halted | Frozen | Narrowed | Scored
 )
 Observer: TypeAlias = Callable[[Event], None]

@@ -19,12 +19,13 @@ MOST_TRIALS = 500
 
 
 def importances(run: Run) -> dict[str, dict[str, float]]:
-    """Share of each searched knob in how the validation accuracy of an arm's trials varies.
+    """Of what a random forest attributes to single knobs, the share of each, per arm.
 
     By functional ANOVA (Hutter et al. 2014, proceedings.mlr.press/v32/hutter14.html): a random
-    forest is fitted to the completed trials, and the variance of its predictions is split by knob;
-    shares of the sum over knobs, 0 … 1. Ranges searched in the logarithm are split in it. With few
-    trials a forest sees little: it is a hint where to look, not a measurement.
+    forest is fitted to the completed trials, and the variance of its predictions is split by knob.
+    What the knobs do together, and what the forest does not see, is left out: the shares of an arm
+    always add up to 1, also where nothing matters. Ranges searched in the logarithm are split in
+    it. With few trials a forest sees little: it is a hint where to look, not a measurement.
 
     Args:
         run: all records; what was drawn is the search alone.

@@ -80,7 +80,7 @@ class Prepared:
         """Trials per arm that no record of the run folder stands for."""
         plan, contexts = self.plan(), {arm.name: self.context(arm) for arm in self.study.arms}
         for record in self.ledger.records().readable.values():
-            mine = contexts.get(record.arm) == record.context
+            mine = contexts.get(record.arm) == record.context and not record.confirms
             if mine and record.number < self.planned[record.arm]:
                 plan.keep(record)
         return plan.left_by_arm

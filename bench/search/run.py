@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,6 @@ from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
-from bench.search.dispatch import Searched
 from bench.search.events import Observer, Opened
 from bench.search.importances import importances
 from bench.search.plan import Plan
@@ -61,7 +60,7 @@ class Outcome:
             for record in self.records
             if record.status not in ENDED_WELL
             or (
-                record.test is None
+                not self.study.is_tested(record)
                 and bool(record.confirms) == again
                 and (record.confirms or record.fingerprint) in to_be_scored
             )
@@ -107,12 +106,14 @@ def run_study(
         stack.enter_context(prepared.ledger.lock())
         standing = _resume(prepared, prepared.ledger.records())
         ready = _make_ready(prepared, (*standing.notices, *_open_cluster(demand)))
+        if not options.search:
+            spent = {"budget_spent": prepared.ledger.study().budget_spent}
+            ready = replace(ready, study=ready.study.model_copy(update=spent))
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
         ready = replace(ready, study=prepared.ledger.write_study(ready.study))
         observe(_opened(ready, standing, slots, options))
-        found = Searched(records=list(standing.kept), budget_spent=None)
-        complete = _is_searched(prepared, found, options)
+        complete = not (options.search and standing.plan.left)
         if slots and weights:
             stages = Stages(
                 prepared=prepared,
@@ -124,34 +125,42 @@ def run_study(
                 care=options.care,
                 fresh_workers=options.fresh_workers,
             )
-            found, complete = _through(stages, standing, slots, options)
-        return _close(prepared, ready.study, found, interrupted=not complete)
+            complete = _through(stages, standing, slots, options)
+        return _close(prepared, interrupted=not complete)
 
 
-def _through(
-    stages: Stages, standing: _Standing, slots: Slots, options: Options
-) -> tuple[Searched, bool]:
-    """Goes through all stages; after an interrupt no further one begins.
+def _through(stages: Stages, standing: _Standing, slots: Slots, options: Options) -> bool:
+    """Goes through all stages; whether they came to their end.
 
-    Returns:
-        What came of the search, and whether all stages came to their end.
+    After an interrupt no further one begins.
     """
-    prepared, found = stages.prepared, Searched(records=list(standing.kept), budget_spent=None)
-    if options.search or not stages.study.confirm:
-        found = stages.search(standing.plan, standing.kept, slots, options.budget)
-    if found.unscored or not _is_searched(prepared, found, options):
-        return found, False
-    if not stages.study.confirm:
-        return found, True
-    again = stages.confirm(found.records, standing.again, slots.alone)
-    complete = not again.unscored and not again.missing
-    return found, complete
+    prepared, study = stages.prepared, stages.study
+    searched = list(standing.kept)
+    try:
+        if options.search or not study.confirm:
+            found = stages.search(standing.plan, standing.kept, slots, options.budget)
+            searched = found.records
+            if found.budget_spent:
+                spent = {"budget_spent": found.budget_spent}
+                prepared.ledger.write_study(study.model_copy(update=spent))
+            missing = sum(prepared.planned.values()) - len(searched)
+            broke_off = missing > 0 and found.budget_spent is None and options.search
+            more = bool(study.confirm) or not _is_tested(prepared, searched)
+            if broke_off or found.unscored or (found.interrupted and more):
+                return False
+        if not study.confirm:
+            return True
+        again = stages.confirm(searched, standing.again, slots.alone)
+        cut = again.interrupted and not _is_tested(prepared, again.records)
+        return not (again.missing or again.unscored or cut)
+    except KeyboardInterrupt:  # between two stages, where Tune does not catch it
+        return False
 
 
-def _is_searched(prepared: Prepared, found: Searched, options: Options) -> bool:
-    """Whether no trial of the search is missing without a reason."""
-    missing = sum(prepared.planned.values()) - len(found.records)
-    return missing <= 0 or found.budget_spent is not None or not options.search
+def _is_tested(prepared: Prepared, records: Iterable[TrialRecord]) -> bool:
+    """Whether all that was frozen has answered the test questions."""
+    freeze = prepared.ledger.freeze()
+    return freeze is not None and not untested(prepared, freeze, records)
 
 
 def write_report(ledger: Ledger, run: Run) -> None:
@@ -191,7 +200,7 @@ def _resume(prepared: Prepared, found: Records) -> _Standing:
         and plan.keep(record)
     ]
     notices = []
-    for path, fault in found.damaged.items():
+    for path, fault in (found.damaged | prepared.ledger.damaged_freeze()).items():
         notices.append(f"{path.name} was damaged ({fault}); set aside as {set_aside(path).name}")
     if apart := len(found.readable) - len(mine):
         notices.append(
@@ -244,13 +253,8 @@ def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
     return _Ready(train=train, validation=validation, study=study)
 
 
-def _close(
-    prepared: Prepared, study: StudyRecord, found: Searched, *, interrupted: bool
-) -> Outcome:
-    """Writes down how the search ended, and the report."""
-    if found.budget_spent:
-        study = study.model_copy(update={"budget_spent": found.budget_spent})
-        prepared.ledger.write_study(study)
+def _close(prepared: Prepared, *, interrupted: bool) -> Outcome:
+    """Writes the report."""
     run = prepared.ledger.run()
     write_report(prepared.ledger, run)
     return Outcome(run=run, interrupted=interrupted)

@@ -11,7 +11,7 @@ from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Slots
 from bench.search.confirmation import Confirmation
 from bench.search.dispatch import Dispatcher, Searched
-from bench.search.events import Frozen, Observer
+from bench.search.events import Frozen, Narrowed, Observer
 from bench.search.freeze import make_freeze, still_holds
 from bench.search.plan import Plan
 from bench.search.prepare import Prepared
@@ -69,7 +69,9 @@ class Stages:
             again: records of earlier runs with fresh seeds.
             slots: where one trial at a time has a device.
         """
-        confirmation, kept = resume_confirmation(self.prepared, self.study, searched, again)
+        confirmation, kept = resume_confirmation(
+            self.prepared, self.study, searched, again, self.observe
+        )
         workers = slots.count if confirmation.left else 0
         self.observe(Frozen(freeze=confirmation.freeze, kept=tuple(kept), workers=workers))
         return self._dispatcher(slots, NO_BUDGET).run(
@@ -115,6 +117,7 @@ def resume_confirmation(
     study: StudyRecord,
     searched: Sequence[TrialRecord],
     again: Iterable[TrialRecord],
+    observe: Observer = lambda event: None,
 ) -> tuple[Confirmation, list[TrialRecord]]:
     """The confirmation of a search, and the records of it that count."""
     freeze = frozen(prepared, searched)
@@ -123,9 +126,11 @@ def resume_confirmation(
     def make_spec(candidate: Candidate, seed: int) -> TrialSpec:
         return prepared.spec_of(trials[candidate.fingerprint], seed=seed)
 
-    confirmation = Confirmation(
-        study, searched, freeze, make_spec=make_spec, write=prepared.ledger.write_freeze
-    )
+    def write(narrowed: Freeze, stopped: tuple[str, ...]) -> None:
+        prepared.ledger.write_freeze(narrowed)
+        observe(Narrowed(freeze=narrowed, stopped=stopped))
+
+    confirmation = Confirmation(study, searched, freeze, make_spec=make_spec, write=write)
     mine = [r for r in again if r.confirms in freeze.by_fingerprint and r.seed in freeze.seeds]
     return confirmation, [record for record in mine if confirmation.keep(record)]
 

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.transforms import Affine2D, Bbox
 
+from reports.figures.style import INK
+
 Spot: TypeAlias = tuple[float, float]
 
 _STEPS = (9.0, 13.0, 19.0, 28.0, 40.0, 55.0, 75.0, 100.0)
@@ -62,7 +64,7 @@ class Name:
 
     Attributes:
         text: what to write.
-        colour: in what colour.
+        colour: of the line that leads to it, if it has one.
         spot: the point, in data coordinates.
     """
 
@@ -122,7 +124,7 @@ def _text(axes: Axes, name: Name) -> Annotation:
         ha="center",
         va="center_baseline",
         fontweight="bold",
-        color=name.colour,
+        color=INK,
         zorder=8,
     )
     text.set_in_layout(False)

@@ -234,7 +234,7 @@ def _legend(figure: Figure, drawn: _Drawn) -> None:
             for place in ("front", "ambiguous", "dominated")
         ]
         handles.append(sign("one seed", markersize=2, color=INK))
-        handles.append(sign("search trial, on validation", alpha=0.35, markeredgewidth=0))
+        handles.append(sign("search, validation: optimistic", alpha=0.35, markeredgewidth=0))
     else:
         handles = [
             sign("best trial of an arm", **_marker(grey, "front")),

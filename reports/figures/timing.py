@@ -21,7 +21,7 @@ from reports.figures.style import (
     sign,
 )
 from reports.leaderboard import Row, rows
-from reports.text.cautions import timed, timing_note
+from reports.text.cautions import shared, timed
 
 _PANELS = {
     "training": ("s", ("train_seconds", None, None)),
@@ -40,8 +40,8 @@ _PANELS = {
 def timing_figure(analysis: Analysis) -> Pictures:
     """Training time and latency per arm, medians over its runs; says so if a device was shared."""
     board, known = timed_rows(analysis), looks(analysis.run)
-    shared = timing_note(timed(analysis.run)) is not None
-    title = "Times (device shared: not comparable)" if shared else "Time to train and to answer"
+    is_shared = shared(timed(analysis)) > 0
+    title = "Times (device shared: not comparable)" if is_shared else "Time to train and to answer"
     with sheet(analysis.run, title, 1.2 + 0.22 * len(board)) as figure:
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, (unit, metrics)) in zip(panels, _PANELS.items(), strict=True):

@@ -23,13 +23,15 @@ class Panel:
         name: of its chart, unique.
         title: for people.
         metrics: name in ``reports.metrics``, per form of the model.
-        tails: that of the 95th percentile, per form, where there is one.
+        quartiles: that of the interquartile range, per form, where there is one.
+        tails: likewise of the 95th percentile.
         log: whether arms differ by powers of ten, so that a bar from zero would show nothing.
     """
 
     name: str
     title: str
     metrics: dict[str, str]
+    quartiles: dict[str, str]
     tails: dict[str, str]
     log: bool = False
 
@@ -38,6 +40,11 @@ class Panel:
         """Of the deployed form; it has the unit of all."""
         return METRICS[self.metrics[DEPLOYED]]
 
+    @property
+    def columns(self) -> list[dict[str, str]]:
+        """All metrics that belong to it, per form."""
+        return [found for found in (self.metrics, self.quartiles, self.tails) if found]
+
     def told(self, value: float | None) -> str | None:
         """A figure in its unit."""
         return None if value is None else show.figure(self.metric, value)
@@ -45,16 +52,16 @@ class Panel:
 
 def _one(name: str, *, log: bool = False) -> Panel:
     title = METRICS[name].label
-    return Panel(name=name, title=title, metrics={DEPLOYED: name}, tails={}, log=log)
+    return Panel(name=name, title=title, metrics={DEPLOYED: name}, quartiles={}, tails={}, log=log)
 
 
 def _latency(title: str, stem: str) -> Panel:
     endings = {DEPLOYED: "", UNDEPLOYED: "_undeployed"}
-    medians, tails = (
+    medians, quartiles, tails = (
         {form: f"{stem}_{which}{ending}" for form, ending in endings.items()}
-        for which in ("p50", "p95")
+        for which in ("p50", "iqr", "p95")
     )
-    return Panel(name=stem, title=title, metrics=medians, tails=tails)
+    return Panel(name=stem, title=title, metrics=medians, quartiles=quartiles, tails=tails)
 
 
 PANELS = (
@@ -88,13 +95,18 @@ class Spread:
     tail: float | None
 
 
+def measured(entry: Entry, name: str) -> list[float]:
+    """A metric of every run of a candidate in which it was measured."""
+    values = [METRICS[name].read(run) for run in entry.confirmed.runs]
+    return [value for value in values if value is not None]
+
+
 def spreads(panel: Panel, entries: Sequence[Entry]) -> list[Spread]:
     """A panel's figures, of the entries that have any."""
     found = []
     for entry in entries:
         for form, name in panel.metrics.items():
-            values = [METRICS[name].read(run) for run in entry.confirmed.runs]
-            known = [value for value in values if value is not None]
+            known = measured(entry, name)
             median = entry.cost(name)
             if median is None:
                 continue

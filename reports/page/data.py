@@ -162,6 +162,7 @@ def entry_row(entry: Entry) -> dict[str, Json]:
     """A tested candidate as the Pareto chart shows it."""
     accuracy, latency = entry.accuracy, entry.cost("inference_ms_p50")
     within = show.interval(accuracy.low, accuracy.high)
+    front = show.probability(entry.front_probability)
     return {
         "arm": clean(entry.arm),
         "name": clean(entry.arm) if entry.rank is not None else "",
@@ -175,7 +176,7 @@ def entry_row(entry: Entry) -> dict[str, Json]:
         "parameters": entry.confirmed.trained_parameters,
         "latency": None if latency is None else show.milliseconds(latency),
         "place": entry.place,
-        "placed": f"{entry.place} (on the front with {show.probability(entry.front_probability)})",
+        "placed": f"{entry.place} (probability of front {front})",
     }
 
 

@@ -17,6 +17,7 @@ from reports.escape import without_folders
 from reports.leaderboard import rows
 from reports.page import parts as page_parts
 from reports.page import tables as page_tables
+from reports.page import tables_of_results
 from reports.page import text as page_text
 from reports.page.chart_parts import arm_names
 from reports.page.charts import charts
@@ -27,6 +28,9 @@ from reports.text import cautions, findings, notes
 
 FIRST_PAGE = 25
 """Trials of the table that stand in the page itself; the script shows the others."""
+
+OVER = "over seeds and questions, of a single seed over questions only"
+"""What the intervals of tested configurations speak of, leaders or not."""
 
 SCRIPTS = ("data.js", "charts.js", "tables.js", "page.js")
 
@@ -45,7 +49,7 @@ def html_report(analysis: Analysis) -> str:
         **_sentences(analysis),
         **_tables(analysis),
         **_drawings(analysis),
-        "style": Markup(_part("report.css")),
+        "style": Markup(source("report.css")),
         "scripts": scripts,
         "hashes": [content_hash(code) for code in scripts],
     }
@@ -84,9 +88,17 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
         "banners": findings.banners(analysis),
         "summary": findings.summary(analysis),
         "protocol": notes.protocol(run),
-        "warnings": cautions.warnings(run),
-        "timing": cautions.timing_note(cautions.timed(run)),
+        "warnings": cautions.warnings(analysis),
+        "timing": {
+            "tested": cautions.timing_note(
+                [record for entry in analysis.entries for record in entry.confirmed.runs]
+            ),
+            "shown": cautions.timing_note(cautions.timed(analysis)),
+            "searched": cautions.timing_note(run.searched),
+            "all": cautions.timing_note((*run.searched, *run.confirmed)),
+        },
         "halving": findings.halving_note(run),
+        "over": OVER,
         "interval_over": notes.interval_over(analysis),
         "optimistic": notes.OPTIMISTIC,
         "notes": {
@@ -112,7 +124,10 @@ def _tables(analysis: Analysis) -> dict[str, Any]:
         "trial_count": len(trials),
         "first_page": page_tables.trials(trials[:FIRST_PAGE]),
         "tables": {
-            "costs": page_tables.costs(analysis),
+            "front": tables_of_results.front(analysis),
+            "search_front": tables_of_results.search_front(run),
+            "pairs": tables_of_results.pairs(analysis),
+            "costs": tables_of_results.costs(analysis),
             "budget": page_tables.budget(board, run),
             "failures": page_tables.failures(trials),
             "settings": page_tables.settings(run),
@@ -138,7 +153,8 @@ def _templates() -> Templates:
     return templates
 
 
-def _part(name: str) -> str:
+def source(name: str) -> str:
+    """A template, style sheet or script as it was written."""
     loader = _templates().loader
     assert loader is not None
     return loader.get_source(_templates(), name)[0]
@@ -155,7 +171,7 @@ def library() -> Markup:
 @cache
 def application() -> Markup:
     """The page's own script."""
-    return page_text.script("\n".join(_part(name) for name in SCRIPTS))
+    return page_text.script("\n".join(source(name) for name in SCRIPTS))
 
 
 def content_hash(code: str) -> str:

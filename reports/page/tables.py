@@ -1,21 +1,19 @@
-"""The tables of the page, which can be read without its script."""
+"""The tables of how a study went: budgets, trials, settings and where figures come from."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from dataclasses import asdict
 
 from bench.record import Status, TrialRecord
 from bench.study_record import Run
 from reports import show
-from reports.analysis import Analysis
 from reports.escape import headline
 from reports.leaderboard import Row
 from reports.metrics import METRICS
-from reports.page.charts_of_cost import DEPLOYED, PANELS, spreads
 from reports.page.data import FIGURES
+from reports.page.table import Cell, Table, figure
 from reports.text.cautions import environment_values
 
 LISTED = 8
@@ -23,63 +21,6 @@ LISTED = 8
 
 REASONS = 200
 """Rows of the table of failures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A figure: how it is written, and what it is sorted by."""
-
-    text: str
-    sort: float | None = None
-
-
-Content: TypeAlias = Cell | str | int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table of the page.
-
-    Attributes:
-        name: unique on the page.
-        headings: one per column.
-        rows: cells; ``None`` is empty.
-        texts: how many columns are text and aligned left, the first of them a heading of its row.
-        sortable: whether readers may sort it.
-    """
-
-    name: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[Content, ...], ...]
-    texts: int = 1
-    sortable: bool = False
-
-
-def figure(name: str, value: float | None) -> Cell:
-    """A metric's value in its unit."""
-    return Cell(text=show.figure(METRICS[name], value), sort=value)
-
-
-def costs(analysis: Analysis) -> Table:
-    """Medians over seeds, with the smallest and the largest."""
-    found: dict[str, dict[str, Cell]] = defaultdict(dict)
-    headings: dict[str, None] = {}
-    for panel in PANELS:
-        for spread in spreads(panel, analysis.leaders):
-            title = panel.title if spread.form == DEPLOYED else f"{panel.title}, {spread.form}"
-            headings[title] = None
-            text = f"{panel.told(spread.median)}"
-            if spread.low < spread.high:
-                text += f" ({panel.told(spread.low)} to {panel.told(spread.high)})"
-            found[spread.arm][title] = Cell(text=text, sort=spread.median)
-    return Table(
-        name="costs",
-        headings=("arm", *headings),
-        rows=tuple(
-            (arm, *(cells.get(title) for title in headings)) for arm, cells in found.items()
-        ),
-        sortable=True,
-    )
 
 
 def budget(board: Sequence[Row], run: Run) -> Table:
@@ -149,6 +90,7 @@ def failures(records: Iterable[TrialRecord]) -> Table:
         rows=tuple((*group, _some(names), len(names)) for group, names in groups.items())[:REASONS],
         texts=4,
         sortable=True,
+        left_out=max(0, len(groups) - REASONS),
     )
 
 

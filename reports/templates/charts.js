@@ -28,7 +28,7 @@ function look() {
     range: { category: page.arms.map((_, place) => colour(`arm-${place}`)), symbol: signs, ramp: [0, 1, 2, 3].map((place) => colour(`ramp-${place}`)) },
     style: {
       chance: { color: faint, strokeDash: [3, 3], strokeWidth: 1 },
-      note: { ...text, color: faint, fontSize: 11 },
+      note: { ...text, color: soft, fontSize: 11 },
       front: { color: ink, strokeWidth: 1.4 },
       under: { color: panel },
       "halo-name": { ...text, fill: panel, stroke: panel, strokeWidth: 4, fontWeight: 600 },

@@ -55,7 +55,7 @@ addEventListener("beforeprint", () => {
   lookBefore = root.dataset.look;
   root.dataset.look = "light";
   root.dataset.printing = "yes";
-  showTrials(MOST_PRINTED);
+  printTrials();
   drawAll("svg");
 });
 addEventListener("afterprint", () => {

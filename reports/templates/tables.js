@@ -41,6 +41,8 @@ function sortRows(table, column, sign) {
   body.append(...rows.sort((a, b) => compare(a.key, b.key, sign)).map(({ row }) => row));
 }
 
+const count = (value) => value.toLocaleString("en");
+
 /** The list of all trials. */
 const FIELDS = ["trial", "phase", "status", "knobs", "accuracy", "parameters", "seconds", "latency"];
 const TEXTS = 4;
@@ -60,14 +62,22 @@ function rowOf(place) {
   return row;
 }
 
-function showTrials(most = PAGE) {
-  const part = listed.shown.slice(listed.first, listed.first + most);
+function showTrials() {
+  const part = listed.shown.slice(listed.first, listed.first + PAGE);
   document.getElementById("table-trials").tBodies[0].replaceChildren(...part.map(rowOf));
-  const count = (value) => value.toLocaleString("en");
   const { length } = listed.shown;
   document.getElementById("trials-range").value = length ? `${count(listed.first + 1)}–${count(listed.first + part.length)} of ${count(length)}` : "none";
   document.getElementById("trials-back").disabled = listed.first === 0;
-  document.getElementById("trials-on").disabled = listed.first + most >= length;
+  document.getElementById("trials-on").disabled = listed.first + PAGE >= length;
+}
+
+/** Lists what was filtered and sorted from its beginning, and says how much of all trials that is. */
+function printTrials() {
+  const part = listed.shown.slice(0, MOST_PRINTED);
+  document.getElementById("table-trials").tBodies[0].replaceChildren(...part.map(rowOf));
+  const filter = listed.words.length ? ` (${count(listed.shown.length)} match the filter “${listed.words.join(" ")}”)` : "";
+  const note = part.length < trials.length ? ` Printed here: ${count(part.length)} of ${count(trials.length)}${filter}.` : "";
+  document.getElementById("trials-printed").textContent = note;
 }
 
 /** Filters and sorts anew, from the first page on. */

@@ -8,8 +8,10 @@ from itertools import chain
 
 from bench.record import Environment, TrialRecord
 from bench.space import LEARNING_RATE
-from bench.study_record import Run, StudyRecord
+from bench.study_record import Run
 from reports import show
+from reports.analysis import Analysis
+from reports.confirmed import confirmed
 from reports.escape import Markdown, markdown, without_folders
 from reports.standings import best_trials
 
@@ -23,9 +25,15 @@ CUT = 0.05
 """Share of cut sequences from which on the report warns."""
 
 
-def timed(run: Run) -> tuple[TrialRecord, ...]:
-    """The trials whose timings the leaderboard shows: those on fresh seeds, if there are any."""
-    return run.confirmed or run.searched
+def timed(analysis: Analysis) -> tuple[TrialRecord, ...]:
+    """The trials whose timings the leaderboard shows: the search's before any test."""
+    runs = tuple(run for entry in analysis.leaders for run in entry.confirmed.runs)
+    return runs or analysis.run.searched
+
+
+def shared(records: Iterable[TrialRecord]) -> int:
+    """How many of the trials were timed on a device that others may have used."""
+    return sum(record.seconds.device_shared for record in records if record.seconds)
 
 
 def timing_note(records: Sequence[TrialRecord]) -> Markdown | None:
@@ -34,39 +42,38 @@ def timing_note(records: Sequence[TrialRecord]) -> Markdown | None:
     Args:
         records: trials whose timings are shown.
     """
-    spans = [record.seconds for record in records if record.seconds]
-    shared = sum(span.device_shared for span in spans)
-    if not shared:
+    count, measured = shared(records), sum(record.seconds is not None for record in records)
+    if not count:
         return None
     return Markdown(
-        f"**Timings are not comparable: device shared** during {shared} of {len(spans)} trials."
+        f"**Timings are not comparable: device shared** during {count} of {measured} trials."
     )
 
 
-def warnings(run: Run) -> list[Markdown]:
+def warnings(analysis: Analysis) -> list[Markdown]:
     """All of them, for a list of their own; empty if nothing stands out."""
-    everything = (*run.searched, *run.confirmed)
-    timing, study = timing_note(timed(run)), run.study
+    run, study, timing = analysis.run, analysis.run.study, timing_note(timed(analysis))
     found = chain(
         [timing] if timing else [],
-        _edges(study, best_trials(run.searched)),
-        _mixed(everything),
-        _data(study, everything),
-        _guessing(study, run.searched),
+        _edges(run),
+        _mixed(run),
+        _data(run),
+        _guessing(analysis),
         (f"Left out: {markdown(without_folders(text))}" for text in study.left_out),
         (f"Found: {markdown(without_folders(text))}." for text in study.notices),
     )
     return [Markdown(text) for text in found]
 
 
-def _edges(study: StudyRecord, chosen: dict[str, TrialRecord]) -> Iterable[str]:
-    for arm, record in chosen.items():
-        bounds = study.bounds.get(arm, {}).get(LEARNING_RATE)
+def _edges(run: Run) -> Iterable[str]:
+    frozen = {one.candidate.arm: one.trial for one in confirmed(run) if one.candidate.is_best}
+    for arm, record in {**best_trials(run.searched), **frozen}.items():
+        bounds = run.study.bounds.get(arm, {}).get(LEARNING_RATE)
         end = bounds and edge(record.learning_rate, *bounds)
         if bounds and end:
             yield (
-                f"**{markdown(arm)}**: the best learning rate, {record.learning_rate:.2g}, lies in"
-                f" the {end} {EDGE:.0%} of its range ({bounds[0]:g} to {bounds[1]:g}, in the"
+                f"**{markdown(arm)}**: the chosen learning rate, {record.learning_rate:.2g}, lies"
+                f" in the {end} {EDGE:.0%} of its range ({bounds[0]:g} to {bounds[1]:g}, in the"
                 " logarithm): a wider range may change the arm's place."
             )
 
@@ -81,16 +88,23 @@ def edge(value: float, low: float, high: float) -> str | None:
     return "highest" if place >= 1 - EDGE else None
 
 
-_MUST_AGREE = ("device", "precision", "threads", "attention", "python", "system", "packages")
+_ALIKE = ("device", "precision", "attention", "python", "system", "packages")
+"""What all trials of a study must share; threads only those of the search, and those after it."""
 
 
-def _mixed(records: Sequence[TrialRecord]) -> Iterable[str]:
+def _mixed(run: Run) -> Iterable[str]:
+    yield from _differing("Trials", (*run.searched, *run.confirmed), _ALIKE)
+    yield from _differing("Trials of the search", run.searched, ("threads",))
+    yield from _differing("Trials on fresh seeds", run.confirmed, ("threads",))
+
+
+def _differing(who: str, records: Iterable[TrialRecord], names: Iterable[str]) -> Iterable[str]:
     seen = [record.environment for record in records if record.environment]
-    for name in _MUST_AGREE:
+    for name in names:
         values = environment_values(seen, name)
         if len(values) > 1:
             yield (
-                f"Trials differ in {name} ({'; '.join(markdown(value) for value in values)}):"
+                f"{who} differ in {name} ({'; '.join(markdown(value) for value in values)}):"
                 " their timings, and perhaps their accuracies, are not comparable."
             )
 
@@ -107,21 +121,32 @@ def environment_values(seen: Iterable[Environment], name: str) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _data(study: StudyRecord, records: Sequence[TrialRecord]) -> Iterable[str]:
+def _data(run: Run) -> Iterable[str]:
+    study = run.study
     if study.truncated >= CUT:
         yield (
             f"{study.truncated:.1%} of the sequences were cut at {study.settings.max_length}"
             " tokens."
         )
-    if len({record.test.data for record in records if record.test}) > 1:
-        yield "Test accuracies were scored on different test questions: they do not compare."
+    scored = [record for record in (*run.searched, *run.confirmed) if record.test]
+    old = sum(not study.is_tested(record) for record in scored)
+    if old:
+        yield (
+            f"{old} of {len(scored)} test scores are of other test questions than the study's: no"
+            " figure uses them."
+        )
 
 
-def _guessing(study: StudyRecord, searched: Sequence[TrialRecord]) -> Iterable[str]:
-    below = [
-        markdown(record.arm)
-        for record in best_trials(searched).values()
-        if record.accuracy and record.accuracy.validation <= study.chance
-    ]
+def _guessing(analysis: Analysis) -> Iterable[str]:
+    """Arms whose interval holds chance; before any test, those whose best trial is no better."""
+    run, chance = analysis.run, analysis.run.study.chance
+    leaders = {entry.arm: entry.accuracy.low for entry in analysis.leaders}
+    searched = {
+        arm: record.accuracy.validation
+        for arm, record in best_trials(run.searched).items()
+        if record.accuracy
+    }
+    below = [markdown(arm) for arm, value in (leaders or searched).items() if value <= chance]
     if below:
-        yield f"No better than guessing ({show.share(study.chance)}): {', '.join(below)}."
+        cannot = "Cannot be told from" if leaders else "No better than"
+        yield f"{cannot} guessing ({show.share(chance)}): {', '.join(below)}."

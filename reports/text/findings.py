@@ -16,6 +16,7 @@ from reports.confirmed import confirmed
 from reports.escape import Markdown, markdown
 from reports.leaderboard import Row, rows
 from reports.standings import Standing, best_trials, standings
+from reports.text import notes
 
 
 def summary(analysis: Analysis) -> list[Markdown]:
@@ -26,7 +27,7 @@ def summary(analysis: Analysis) -> list[Markdown]:
             _leader(leaders),
             _untold(analysis),
             _cheapest(leaders),
-            _front(analysis.entries),
+            _front(analysis),
             _caution(analysis),
         ]
         return [Markdown(sentence) for sentence in sentences if sentence]
@@ -71,7 +72,9 @@ def _untold(analysis: Analysis) -> str:
         return ""
     close = {arm for pair in mine if not pair.is_different for arm in (pair.first, pair.second)}
     if not close:
-        return "Its lead over every other arm is larger than chance alone explains."
+        sure = all(pair.difference.of_seeds for pair in mine)
+        cause = "chance alone" if sure else "the choice of questions"
+        return f"Its lead over every other arm is larger than {cause} explains."
     told = [_bold(entry.arm) for entry in analysis.leaders[1:] if entry.arm in close]
     return (
         f"It cannot be told apart from {show.listing(told)}: which of them is best this"
@@ -95,20 +98,33 @@ def _cheapest(leaders: Sequence[Entry]) -> str:
 
 
 _PLACES: dict[Place, str] = {
-    "front": "On the Pareto front of test accuracy against trained parameters, with at least 95 %"
-    " probability",
+    "front": "On the Pareto front of test accuracy against trained parameters",
     "ambiguous": "Perhaps on it",
-    "dominated": "Not on it, with at least 95 % probability",
+    "dominated": "Not on it",
 }
 
+MOST_NAMES = 6
+"""Candidates that a sentence names; of more it says how many."""
 
-def _front(entries: Sequence[Entry]) -> str:
+
+def _front(analysis: Analysis) -> str:
+    sure = f" in at least 95 % of resamples ({notes.interval_over(analysis)})"
     named = {
-        place: [_name(entry) for entry in entries if entry.place == place] for place in _PLACES
+        place: [_name(entry) for entry in analysis.entries if entry.place == place]
+        for place in _PLACES
     }
     named["front"] = named["front"] or ["none"]
-    said = (f"{_PLACES[place]}: {show.listing(names)}." for place, names in named.items() if names)
+    said = (
+        f"{_PLACES[place]}{'' if place == 'ambiguous' else sure}: {_some(names)}."
+        for place, names in named.items()
+        if names
+    )
     return " ".join(said)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return show.listing([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
 
 
 def _caution(analysis: Analysis) -> str:
@@ -116,17 +132,13 @@ def _caution(analysis: Analysis) -> str:
     lines = []
     if analysis.detectable is not None:
         lines.append(
-            f"A true difference of {_points(analysis.detectable)} points between two arms would be"
-            " found in at most four of five such experiments; smaller ones are easily missed, so"
-            " arms that share a rank need not be equal."
+            "True difference between two arms that at best four of five such experiments find:"
+            f" {notes.detectable_points(analysis.detectable)} points; smaller ones are easily"
+            " missed, so arms that share a rank need not be equal."
         )
     if seedless:
         lines.append("Where only one seed was tested, another seed may order the arms otherwise.")
     return " ".join(lines)
-
-
-def _points(share: float) -> str:
-    return show.points(share).removeprefix("+")
 
 
 def _parameters(entry: Entry) -> int:
@@ -186,7 +198,11 @@ def _untested(board: Sequence[Row]) -> Iterable[str]:
 
 def unfinished(run: Run) -> str | None:
     """What is missing of a run and why, as plain text; ``None`` if nothing is."""
-    parts = [_unsearched(run.study, standings(run.study, run.searched)), _unconfirmed(run)]
+    parts = [
+        _unsearched(run.study, standings(run.study, run.searched)),
+        _outdated(run),
+        _unconfirmed(run),
+    ]
     told = [part for part in parts if part]
     return f"PARTIAL: {' '.join(told)}" if told else None
 
@@ -213,6 +229,21 @@ def _unsearched(study: StudyRecord, searches: Sequence[Standing]) -> str | None:
     )
 
 
+def _outdated(run: Run) -> str | None:
+    """Arms of which the search, gone on since, would now choose another trial than was frozen."""
+    if run.freeze is None:
+        return None
+    frozen = {one.arm: one.fingerprint for one in run.freeze.candidates if one.is_best}
+    best = {arm: record.fingerprint for arm, record in best_trials(run.searched).items()}
+    arms = sorted(arm for arm in best | frozen if best.get(arm) != frozen.get(arm))
+    if not arms:
+        return None
+    return (
+        "the search has gone on since the configurations to test were chosen, and another is best"
+        f" now of {show.listing(arms)}. Run the command again to test it."
+    )
+
+
 def _unconfirmed(run: Run) -> str | None:
     """What is missing after the search; a search that is not over has nothing to confirm yet."""
     if run.freeze is None:
@@ -222,9 +253,9 @@ def _unconfirmed(run: Run) -> str | None:
     missing: Counter[str] = Counter()
     waiting: Counter[str] = Counter()
     for one in confirmed(run):
-        if one.candidate.stopped is None:
-            missing[one.candidate.arm] += len(one.seeds) - len(one.runs) - len(one.lost)
-            waiting[one.candidate.arm] += sum(record.test is None for record in one.runs)
+        arm, ended = one.candidate.arm, len(one.runs) + len(one.lost)
+        missing[arm] += 0 if one.candidate.stopped else len(one.seeds) - ended
+        waiting[arm] += sum(not run.study.is_tested(record) for record in one.runs)
     said = [
         f"{words} {sum(counts.values())} ({_counts(+counts)})"
         for words, counts in (

@@ -12,6 +12,7 @@ from reports.leaderboard import Row, rows
 from reports.metrics import METRICS
 from reports.standings import Standing, standings
 from reports.text import notes
+from reports.text.cautions import shared, timed
 
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -112,7 +113,13 @@ def _caption(analysis: Analysis) -> str:
         f" seed{'' if counts[-1] == 1 else 's'} per arm, with 95\\,\\% intervals"
         f" {escape(notes.interval_over(analysis))}.{ranks} P(better): probability of being better"
         " than the next arm. Latency is per question, one at a time; costs are medians over seeds."
+        f"{_timings(analysis)}"
     )
+
+
+def _timings(analysis: Analysis) -> str:
+    is_shared = shared(timed(analysis))
+    return " Timings are not comparable: the device was shared." if is_shared else ""
 
 
 def _leader(row: Row) -> str:
@@ -181,7 +188,7 @@ def _search(analysis: Analysis) -> str:
     lines = [_searched(row) for row in standings(run.study, run.searched)]
     caption = (
         "The search so far: the best trial of each arm. Its validation accuracy is optimistic, and"
-        " no arm's choice has been tested yet."
+        f" no arm's choice has been tested yet.{_timings(analysis)}"
     )
     columns = "lrr" + "r" * len(COSTS)
     return _table("leaderboard", caption, columns, [heading, r"\midrule", *lines])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, partial
 
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined, Template
 
+from bench.record import TrialRecord
 from reports.analysis import Analysis
 from reports.escape import Markdown, fenced, without_folders
 from reports.figures.gallery import drawn
@@ -28,6 +29,7 @@ def report(analysis: Analysis) -> str:
         study=run.study,
         image=partial(_image, drawn(analysis)),
         together=_together,
+        flagged=_flagged,
         sections=sections,
         appendix=appendix,
         notes=notes,
@@ -55,6 +57,12 @@ def _template() -> Template:
 def _image(figures: Collection[str], name: str, text: str) -> Markdown:
     """A figure after an empty line; nothing if the report does not have it."""
     return Markdown(f"\n![{text}]({name}.png)" if name in figures else "")
+
+
+def _flagged(records: Sequence[TrialRecord]) -> Markdown:
+    """After an empty line, that timings do not compare; nothing if they do."""
+    note = cautions.timing_note(records)
+    return Markdown(f"\n{note}" if note else "")
 
 
 def _together(sentences: Iterable[Markdown | None]) -> Markdown:

@@ -34,19 +34,24 @@ def protocol(run: Run) -> Markdown:
 
 
 def interval_over(analysis: Analysis) -> str:
-    """What the leaders' 95 % intervals speak of, as plain text for a heading."""
-    kinds = {entry.accuracy.of_seeds for entry in analysis.leaders}
+    """What the 95 % intervals on test speak of, as plain text for a heading."""
+    kinds = {entry.accuracy.of_seeds for entry in analysis.leaders or analysis.entries}
     if kinds == {False}:
         return "over questions only: one seed"
     mixed = "; over questions only where one seed is left" if len(kinds) > 1 else ""
     return f"over seeds and questions{mixed}"
 
 
+def detectable_points(difference: float) -> str:
+    """A detectable difference as points without their unit; few seeds may find none at all."""
+    return "none below 100" if difference >= 1 else show.points(difference).removeprefix("+")
+
+
 def ranks(analysis: Analysis) -> Markdown | None:
     """What a rank means, and what differences can be seen at all; below the leaderboard."""
     if analysis.detectable is None:
         return None
-    points = show.points(analysis.detectable).removeprefix("+")
+    points = detectable_points(analysis.detectable)
     return Markdown(
         "An arm's rank is one more than the number of arms that are significantly better (5 %"
         " over all pairs together, by Holm's method); arms that share one need not be equal."
@@ -67,10 +72,9 @@ def cochran(analysis: Analysis) -> Markdown | None:
 def scorings(run: Run) -> Markdown:
     """How often the test split was answered; below the leaderboard."""
     total = run.test_scorings
-    counted = sum(r.test is not None for one in confirmed(run) for r in one.runs)
+    counted = sum(run.study.is_tested(r) for one in confirmed(run) for r in one.runs)
     aside = (
-        f" Of these, answers of configurations that are not (or no longer) candidates:"
-        f" {total - counted}; trials.csv has them."
+        f" Of these, answers that no figure here uses: {total - counted}; trials.csv has them."
         if total > counted
         else ""
     )
@@ -97,11 +101,17 @@ def pairs(analysis: Analysis) -> Markdown | None:
     """How to read the table of pairs; below it."""
     if not analysis.pairs:
         return None
+    seedless = (
+        ""
+        if all(pair.difference.of_seeds for pair in analysis.pairs)
+        else " Where an arm has one seed, a difference is one over questions only: other seeds may"
+        " order the arms differently."
+    )
     return Markdown(
         "Differences are in points of test accuracy, row less column, on the same questions."
         " Bold: different at 5 %, corrected for all pairs by Holm's method."
         " McNemar's exact test compares two models that share a seed: how many such pairs of"
-        " models it tells apart at 5 %, uncorrected, of how many."
+        f" models it tells apart at 5 %, uncorrected, of how many.{seedless}"
     )
 
 
@@ -112,8 +122,8 @@ def places(analysis: Analysis) -> Markdown | None:
     return Markdown(
         "A candidate is on the front if no other is at least as accurate with at most as many"
         " trained parameters and better in one of the two. The probability is the share of"
-        " resamples in which it is: *front* and *dominated* are at least 95 % likely, *ambiguous*"
-        " is what lies between."
+        f" resamples ({interval_over(analysis)}) in which it is: *front* in at least 95 % of them,"
+        " *dominated* in at most 5 %, *ambiguous* in between."
     )
 
 
@@ -123,7 +133,7 @@ def hypervolume(analysis: Analysis) -> Markdown | None:
     if found is None:
         return None
     within = (
-        f" (95 % interval {show.interval(found.low, found.high)})"
+        f" (95 % interval {show.interval(found.low, found.high)}, {interval_over(analysis)})"
         if found.low is not None and found.high is not None
         else ""
     )
@@ -132,7 +142,7 @@ def hypervolume(analysis: Analysis) -> Markdown | None:
         f"Hypervolume of the tested candidates: {show.share(found.value)}{within}. It is the share"
         " of the plane (1 − accuracy, log10 trained parameters) between (0, 0) and the reference"
         f" ({error:.3f}, {size:.3f}), which is guessing with all parameters trained, that they"
-        " dominate."
+        " dominate. With many nearly equal candidates the interval is too narrow."
     )
 
 

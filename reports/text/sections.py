@@ -147,7 +147,7 @@ def pairs(analysis: Analysis) -> Markdown | None:
                 show.p_value(pair.p_holm),
                 "yes" if pair.is_different else "no",
                 f"{pair.mcnemar[0]} of {pair.mcnemar[1]}",
-                show.points(pair.detectable).removeprefix("+"),
+                notes.detectable_points(pair.detectable),
             ]
             for pair in analysis.pairs
             for apart in (pair.difference,)

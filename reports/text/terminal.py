@@ -20,6 +20,7 @@ from reports.leaderboard import VALIDATION, Row, rows
 from reports.metrics import METRICS
 from reports.standings import Standing, standings
 from reports.text import notes
+from reports.text.cautions import shared, timed
 
 SHORT_NAMES = {"learning_rate": "lr"}
 GOOD = "bold green"
@@ -151,8 +152,10 @@ def _tested_caption(analysis: Analysis, board: Sequence[Row], sort: str | None) 
         f", by {METRICS[sort].label}" if sort else "",
         f"; ±: half a 95 % interval {notes.interval_over(analysis)}",
         "; rank: 1 + arms significantly better",
-        "; P>next: probability of being better than the next by rank",
+        "; P>next: probability of beating the next",
+        "; before: on validation, untrained",
         "; ✗: lost" if any(row.lost for row in board) else "",
+        _apart(timed(analysis)),
     ]
     return Text(f"\nmean test accuracy per arm{''.join(signs)}", "dim")
 
@@ -160,7 +163,7 @@ def _tested_caption(analysis: Analysis, board: Sequence[Row], sort: str | None) 
 def _search_view(run: Run, sort: str | None) -> Table:
     searches = standings(run.study, run.searched, sort)
     table = _table("arm", "best knobs", "trials", *(column.heading for column in SEARCH))
-    table.caption = _search_caption(searches, sort)
+    table.caption = _search_caption(run, searches, sort)
     columns = [
         column.texts(
             [METRICS[column.metric].read(row.best) if row.best else None for row in searches]
@@ -204,13 +207,19 @@ def _trials(row: Standing) -> Text:
     return text
 
 
-def _search_caption(searches: Sequence[Standing], sort: str | None) -> Text:
+def _search_caption(run: Run, searches: Sequence[Standing], sort: str | None) -> Text:
     if not any(row.best for row in searches):
         return Text("\nno completed trial yet", "dim")
     signs = chain(
         ["; validation is optimistic"],
         ["; ✗: failed"] if any(row.failed for row in searches) else [],
         ["; ↓: stopped early"] if any(row.pruned for row in searches) else [],
+        [_apart(run.searched)],
     )
     by = METRICS[sort or VALIDATION].label
     return Text(f"\nbest trial per arm, by {by}{''.join(signs)}", "dim")
+
+
+def _apart(records: Sequence[TrialRecord]) -> str:
+    """A flag on times, if any was taken on a shared device."""
+    return "; times not comparable: device shared" if shared(records) else ""

@@ -23,7 +23,7 @@ CHANCE = 0.25
 def test_lora_on_the_bundled_model_is_clearly_above_chance(tmp_path: Path) -> None:
     source = locate("bundled")
     tokenizer = source.tokenizer()
-    dataset = load_dataset("elementary", Limits(train=400, validation=200))
+    dataset = load_dataset("elementary", Limits(train=800, validation=300))
     settings = TrainSettings(epochs=2, precision="fp32")
     train, validation = (
         tokenise(dataset.splits[split], tokenizer, settings.max_length)

@@ -57,6 +57,7 @@ def test_f04_a_driver_killed_ten_times_at_random_runs_every_trial_once(tmp_path:
     assert list((play.run / "working").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_f04_f05_f06_f12_a_supervised_sweep_is_killed_locked_stopped_and_completed(
     tmp_path: Path,
 ) -> None:

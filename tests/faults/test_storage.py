@@ -36,7 +36,8 @@ def fill(folder: Path, left: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize("left", [pytest.param(0, marks=pytest.mark.slow), 600_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [0, 600_000])
 def test_f10_a_full_disk_stops_the_run_and_the_same_command_completes_it(
     tmp_path: Path, small_disk: Path, left: int
 ) -> None:

@@ -102,6 +102,17 @@ def column(page: Page, table: str, column: int) -> list[str]:
     return [text.strip() for text in rows.locator(f"> :nth-child({column})").all_inner_texts()]
 
 
+def printed(page: Page) -> tuple[int, str]:
+    """Rows of the list of trials on paper, and what its caption says of them."""
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    rows = page.locator("#table-trials tbody tr").count()
+    said = page.locator("#trials-printed").inner_text()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert not page.locator("#trials-printed").is_visible()
+    return rows, said.strip()
+
+
 def inks(page: Page, chart: str) -> int:
     """How many colours a chart's canvas shows: one where nothing was drawn."""
     counted: int = page.evaluate(

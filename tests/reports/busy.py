@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from bench.record import Inference, Latency, Status, TrialRecord
 from bench.spec import TrainSettings
 from bench.study_record import Candidate, Freeze, Halving, Run, StudyRecord
+from reports.analysis import Analysis, analyse
 from tests.reports.records import PARAMETERS, broken, study, trial
 from tests.reports.simulate import World, confirming
 
@@ -77,6 +79,12 @@ def busy_run(
     freeze = Freeze(searched="0" * 16, seeds=seeds, candidates=frozen)
     again = _again(candidates, seeds, generator)
     return Run.of(_asked(arms, trials, changes), [*searched, *again], freeze)
+
+
+@cache
+def busy_analysis() -> Analysis:
+    """Of three arms with 12 trials each; computed once for all tests."""
+    return analyse(busy_run(arms=("full", "adapter", "lora")), IMPORTANCES)
 
 
 def _again(

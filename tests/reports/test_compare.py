@@ -1,59 +1,28 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.record import Environment, Status, TrialRecord
-from bench.spec import TrainSettings, content_hash
+from bench.spec import TrainSettings
 from bench.study_record import Run
 from reports.compare import Comparison, compare_runs
+from reports.statistics.pairwise import p_of_no_difference
+from tests.reports.altered import changed, one_seed, recoded, updated
 from tests.reports.records import ENVIRONMENT
 from tests.reports.simulate import World, confirming, simulated_run
 
 ACCURACIES = {"full": 0.66, "lora": 0.64, "bitfit": 0.6}
 LAPTOP = ENVIRONMENT.model_copy(update={"device": "a laptop", "threads": 8})
 
-Change = Callable[[TrialRecord], TrialRecord]
-
 
 @functools.cache
 def first_run() -> Run:
     return simulated_run(ACCURACIES, seed=1)
-
-
-def changed(run: Run, change: Change) -> Run:
-    return replace(
-        run,
-        searched=tuple(map(change, run.searched)),
-        confirmed=tuple(map(change, run.confirmed)),
-    )
-
-
-def updated(**fields: object) -> Change:
-    return lambda record: record.model_copy(update=fields)
-
-
-def recoded(run: Run) -> Run:
-    """The same run by another version of the code: every fingerprint is another one."""
-    new = {r.fingerprint: content_hash([r.fingerprint, "new"]) for r in run.searched}
-    moved = changed(
-        run,
-        lambda r: r.model_copy(
-            update={
-                "fingerprint": content_hash([r.fingerprint, "new"]),
-                "confirms": r.confirms and new[r.confirms],
-            }
-        ),
-    )
-    assert run.freeze is not None
-    candidates = tuple(
-        c.model_copy(update={"fingerprint": new[c.fingerprint]}) for c in run.freeze.candidates
-    )
-    return replace(moved, freeze=run.freeze.model_copy(update={"candidates": candidates}))
 
 
 def drifted(found: Comparison) -> list[str]:
@@ -89,40 +58,94 @@ def test_an_arm_that_lost_ten_points_has_drifted_and_the_others_have_not() -> No
     assert lora.difference.high < 0
 
 
-def test_runs_of_equal_truth_are_rarely_called_drifted() -> None:
-    world = World(taste_sd=0.0, questions=100)
+def compared_twice(world: World, count: int) -> Iterator[Comparison]:
+    """So many comparisons of two runs of one configuration on seeds that are not all the same."""
     base = simulated_run({"lora": 0.6}, world, seed=0, trials=1)
     generator, skill = np.random.default_rng(0), world.skill(0.6)
-    alarms = 0
-    for _ in range(12):
+    for _ in range(count):
         right = world.right([skill] * 2, generator)
-        runs = [
-            replace(
-                base,
-                confirmed=tuple(
-                    confirming(base.searched[0], seed + place, row, row, generator)
-                    for seed, row in zip((1001, 1002, 1003, 1004, 1005), rows, strict=True)
-                ),
-                freeze=base.freeze
-                and base.freeze.model_copy(
-                    update={"seeds": tuple(range(1001 + place, 1006 + place))}
-                ),
-            )
-            for place, rows in enumerate(right)
-        ]
-        alarms += compare_runs(*runs).has_drifted
-    assert alarms <= 2  # at most one is to be expected
+        runs = []
+        for place, rows in enumerate(right):
+            seeds = tuple(range(1001 + place, 1001 + place + world.seeds))
+            trials = [
+                confirming(base.searched[0], seed, row, row, generator)
+                for seed, row in zip(seeds, rows, strict=True)
+            ]
+            freeze = base.freeze and base.freeze.model_copy(update={"seeds": seeds})
+            runs.append(replace(base, confirmed=tuple(trials), freeze=freeze))
+        yield compare_runs(*runs)
+
+
+def test_runs_of_equal_truth_are_rarely_called_drifted() -> None:
+    found = compared_twice(World(taste_sd=0.0, questions=100), 12)
+
+    assert sum(one.has_drifted for one in found) <= 2  # at most one is to be expected
+
+
+def test_two_single_seeds_are_never_called_drifted_however_much_seeds_move() -> None:
+    for found in compared_twice(World(seeds=1, taste_sd=0.0, seed_sd=0.6), 12):
+        (drift,) = found.drifts
+        assert drift.difference is not None
+        assert (drift.p, drift.is_drift) == (None, None)
+        assert not found.has_drifted
+
+
+def verdicts(first: Run, second: Run) -> list[bool | None]:
+    return [drift.is_drift for drift in compare_runs(first, second).drifts]
+
+
+def failing_lora(record: TrialRecord) -> TrialRecord:
+    """A trial of LoRA with its first 100 test answers wrong."""
+    if record.arm != "lora" or record.test is None:
+        return record
+    wrong = (1,) * 100 + record.test.predictions[100:]
+    return record.model_copy(update={"test": record.test.model_copy(update={"predictions": wrong})})
+
+
+def test_one_trial_twice_is_judged_if_code_seed_and_environment_are_the_same() -> None:
+    once = one_seed(first_run())
+    worse = changed(once, failing_lora)
+
+    assert verdicts(once, once) == [False] * 3
+    assert verdicts(once, worse) == [False, True, False]
+    assert verdicts(once, recoded(worse)) == [None] * 3
+    assert verdicts(once, changed(worse, updated(environment=LAPTOP))) == [None] * 3
+    assert verdicts(once, one_seed(first_run(), 1002)) == [None] * 3
+
+
+def test_one_seed_against_many_cannot_be_judged() -> None:
+    assert verdicts(one_seed(first_run()), first_run()) == [None] * 3
+
+
+def test_what_cannot_be_judged_does_not_count_in_the_correction_of_the_rest() -> None:
+    worse = recoded(simulated_run(ACCURACIES | {"lora": 0.6}, seed=1))
+    kept = tuple(r for r in worse.confirmed if r.arm == "lora" or r.seed == 1001)
+    found = compare_runs(first_run(), replace(worse, confirmed=kept)).drifts
+    (lora,) = [drift for drift in found if drift.is_judged]
+
+    assert lora.difference is not None
+    raw = p_of_no_difference(lora.second.right, lora.first.right, lora.difference)
+    assert (len(found), lora.first.name) == (3, "lora-000")
+    assert lora.p == pytest.approx(raw)
 
 
 def test_another_version_of_the_code_is_the_same_configuration_and_told() -> None:
     found = compare_runs(first_run(), recoded(first_run()))
 
     assert len(found.drifts) == 3
-    assert not any(drift.same_code for drift in found.drifts)
+    assert [drift.same_code for drift in found.drifts] == [False] * 3
     (jitter,) = found.jitters
     assert not jitter.same_code
     assert jitter.equal == len(jitter.twins)
     assert found.ratios == ()  # other code may well take another time
+
+
+def test_after_a_search_on_another_seed_the_code_is_not_called_another() -> None:
+    other = recoded(first_run())
+    searched = tuple(r.model_copy(update={"seed": 18}) for r in other.searched)
+    found = compare_runs(first_run(), replace(other, searched=searched))
+
+    assert [drift.same_code for drift in found.drifts] == [None] * 3
 
 
 def test_other_test_questions_are_not_compared() -> None:
@@ -242,7 +265,7 @@ def test_what_was_asked_otherwise_is_another_configuration() -> None:
     found = compare_runs(run, longer)
 
     assert found.asked == {"epochs": ("3", "9")}
-    assert found.drifts == found.jitters == ()
+    assert (found.drifts, found.jitters) == ((), ())
     assert found.only == (("full-000", "lora-000", "bitfit-000"),) * 2
 
 

@@ -3,15 +3,19 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import t
+from statsmodels.stats.proportion import proportion_confint
 
 from bench.record import TrialRecord
 from bench.study_record import Candidate, Freeze, Run
 from reports.analysis import Analysis, analyse
-from reports.recommend import Advice, Limit, Nothing, Wishes, recommend
+from reports.recommend import Advice, Limit, Nothing, Wishes, lower_end, recommend
 from reports.statistics.pairwise import ALPHA
+from reports.statistics.uncertainty import mean_accuracy
 from tests.reports.records import study, trial
-from tests.reports.simulate import simulated_run
+from tests.reports.simulate import World, simulated_run
 
 CONTEXT = "abcd000011112222"
 
@@ -114,12 +118,57 @@ def test_other_candidates_of_an_arm_are_corrected_among_themselves() -> None:
 def test_an_accuracy_is_reached_by_the_lower_end_if_any_does_and_else_by_the_mean() -> None:
     everything = four_arms()
 
-    # Wilson: 337/500 → .632 … .714, 340/500 → .638 … .719, 345/500 → .648 … .729
-    sure = advised(everything, accuracy=0.635)
-    assert (sure.chosen.arm, sure.reached) == ("lora", "low")
+    # Wilson at 1 - .05/4: 340/500 → .626 … .729, 345/500 → .636 … .739
+    sure = advised(everything, accuracy=0.62)
+    assert (sure.chosen.arm, sure.reached) == ("bitfit", "low")
     likely = advised(everything, accuracy=0.67)
     assert (likely.chosen.arm, likely.reached) == ("bitfit", "mean")
     assert advised(everything).reached is None
+
+
+def test_the_more_are_looked_at_the_surer_a_lower_end_has_to_be() -> None:
+    # Wilson's lower end of lora's 340/500 is .638 by itself, and .626 of four.
+    alone, of_four = advised(scored(LORA), accuracy=0.635), advised(four_arms(), accuracy=0.635)
+
+    assert (alone.chosen.arm, alone.among, alone.reached) == ("lora", 1, "low")
+    assert alone.low == alone.chosen.accuracy.low
+    assert (of_four.chosen.arm, of_four.among, of_four.reached) == ("full", 4, "low")
+    assert of_four.low < of_four.chosen.accuracy.low
+
+
+def test_those_that_break_a_limit_were_not_looked_at() -> None:
+    found = advised(four_arms(), at_most(80_000), accuracy=0.6)
+
+    assert found.among == 3
+    assert advised(four_arms(), at_most(400)).among == 1
+
+
+@pytest.mark.parametrize("right", [250, 340, 450])
+def test_a_widened_lower_end_is_near_wilsons_at_that_level(right: int) -> None:
+    estimate = mean_accuracy(np.arange(500)[None] < right)
+    low = proportion_confint(right, 500, alpha=0.05 / 7, method="wilson")[0]
+
+    assert lower_end(estimate, 7) == pytest.approx(low, abs=0.003)
+
+
+def test_a_widened_lower_end_is_students_at_that_level() -> None:
+    (right,) = next(World().experiments([0.6], 1))
+    estimate = mean_accuracy(right)
+    low, _ = t.interval(1 - 0.05 / 7, estimate.freedom, estimate.value, estimate.error)
+
+    assert lower_end(estimate, 7) == pytest.approx(low)
+
+
+@pytest.mark.parametrize("world", [World(), World(seeds=1, seed_sd=0.0)])
+def test_of_many_at_the_accuracy_asked_none_is_sure_to_reach_it(world: World) -> None:
+    count, among = 200, 20
+    ends = [
+        [mean_accuracy(right) for right in methods]
+        for methods in world.experiments([0.6] * among, count)
+    ]
+
+    assert sum(any(one.low > 0.6 for one in found) for found in ends) > 0.1 * count
+    assert sum(any(lower_end(one, among) > 0.6 for one in found) for found in ends) <= 0.05 * count
 
 
 def test_smaller_ones_that_do_not_reach_the_accuracy_are_not_named() -> None:

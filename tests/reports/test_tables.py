@@ -14,6 +14,7 @@ from bench.record import Status, TrialRecord
 from bench.study_record import Run, StudyRecord
 from reports.analysis import analyse
 from reports.frames import fit_for_csv
+from reports.metrics import METRICS
 from reports.tables import (
     leaderboard_table,
     pairwise_table,
@@ -29,12 +30,15 @@ NAMED = (
     "trial fingerprint arm strategy phase confirms status reason seed learning_rate rank alpha "
     "targets bottleneck placement accuracy_before validation_accuracy test_accuracy "
     "trained_parameters head_parameters total_parameters trained_tensors stored_bytes "
-    "train_seconds inference_seconds inference_ms_p50 inference_ms_p95 peak_bytes best_epoch "
-    "epochs_done epochs device precision inference_ms_iqr inference_repeats "
-    "inference_ms_p50_undeployed inference_ms_p95_undeployed questions_per_second "
-    "batched_ms_p50 batched_ms_p95 batched_questions added_parameters added_at_inference "
-    "train_seconds_per_question validation_seconds load_seconds checkpoint_seconds lost_seconds "
-    "device_shared micro_batch attempts threads attention"
+    "train_seconds inference_seconds peak_bytes questions_per_second "
+    "inference_ms_p50 inference_ms_iqr inference_ms_p95 "
+    "inference_ms_p50_undeployed inference_ms_iqr_undeployed inference_ms_p95_undeployed "
+    "batched_ms_p50 batched_ms_iqr batched_ms_p95 "
+    "batched_ms_p50_undeployed batched_ms_iqr_undeployed batched_ms_p95_undeployed "
+    "added_at_inference best_epoch epochs_done epochs device precision inference_repeats "
+    "batched_repeats batched_questions added_parameters train_seconds_per_question "
+    "validation_seconds load_seconds checkpoint_seconds lost_seconds device_shared micro_batch "
+    "attempts threads attention"
 )
 
 
@@ -49,6 +53,11 @@ def _cells(frame: pd.DataFrame) -> list[dict[str, str]]:
 def test_the_columns_of_the_trials_table_are_these_in_this_order() -> None:
     frame = trials_table(_searched(study(("lora", "adapter")), [trial("adapter"), trial("lora")]))
     assert list(frame.columns) == NAMED.split()
+
+
+def test_the_trials_table_holds_every_metric_there_is() -> None:
+    frame = trials_table(_searched(study(("lora",)), [trial("lora")]))
+    assert set(METRICS) <= set(frame.columns)
 
 
 def test_missing_is_empty_and_whole_numbers_stay_whole() -> None:
@@ -224,6 +233,16 @@ def test_every_two_tested_arms_are_a_row_of_the_pairs() -> None:
     assert float(rows[0]["p"]) == pytest.approx(2**-29)
     assert float(rows[0]["p_holm"]) == pytest.approx(2**-29)
     assert (rows[0]["is_different"], rows[0]["mcnemar_runs"]) == ("True", "1")
+    assert {row["interval_over"] for row in rows} == {"questions"}
+    (pair,) = _cells(pairwise_table(analyse(_confirmed())))
+    assert pair["interval_over"] == "seeds and questions"
+
+
+def test_the_leaderboard_says_whose_timings_are_of_a_shared_device() -> None:
+    records = [trial("full", test=330, shared=True), trial("lora", test=300), broken("linear", 0)]
+    run = one_seed_run(study(("full", "lora", "linear"), planned=1), records)
+    rows = _cells(leaderboard_table(analyse(run)))
+    assert [row["device_shared"] for row in rows] == ["True", "False", ""]
 
 
 def test_tables_of_nothing_keep_their_columns() -> None:

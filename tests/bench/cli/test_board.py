@@ -13,6 +13,7 @@ from bench.search.events import (
     EpochDone,
     Frozen,
     Halted,
+    Narrowed,
     Opened,
     Scored,
     Started,
@@ -175,3 +176,36 @@ def test_lines_tell_what_was_frozen() -> None:
         "frozen: 1 configurations, 2 fresh seeds each; 1 at a time, each with a device to itself"
     )
     assert lines[2].startswith("lora-001-seed1001 completed: validation 0.600 [1/2 done")
+
+
+def test_what_was_stopped_is_told_and_no_longer_waited_for() -> None:
+    (one,) = FREEZE.candidates
+    narrowed = FREEZE.model_copy(
+        update={"candidates": (one.model_copy(update={"stopped": "out of reach"}),)}
+    )
+    scene = Scene()
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with watch(live=False, console=console) as observe:
+        for event in (
+            EVENTS[0],
+            Ended(record=CHOSEN),
+            FROZEN,
+            Ended(record=AGAIN),
+            Narrowed(freeze=narrowed, stopped=("lora-001",)),
+        ):
+            scene.take(event)
+            observe(event)
+
+    assert "1/1 trials with fresh seeds" in drawn(scene)
+    told = console.export_text().splitlines()[-1]
+    assert told.endswith("stopped, as the front is out of reach: lora-001")
+
+
+def test_a_score_that_could_not_be_renewed_is_told_by_its_reason() -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    stale = DONE.model_copy(update={"reason": "could not be scored on test: no checkpoint"})
+    with watch(live=False, console=console) as observe:
+        for event in (EVENTS[0], Scored(record=stale)):
+            observe(event)
+
+    assert "lora-001 could not be scored on test: no checkpoint" in console.export_text()

@@ -44,6 +44,7 @@ def test_a_dry_run_tells_trials_times_seconds_and_where_trials_may_be_stopped(fo
     assert "halving: one trial in 2 goes on from a rung, rungs after epoch 1, 2 of 3;" in words
 
 
+@pytest.mark.slow
 def test_a_dry_run_as_a_document_holds_the_same_figures(folder: Path) -> None:
     document = json.loads(dry_run(folder, "--json", "--trials", "2"))
     assert document["planned"] == document["left"] == {"linear": 2, "bitfit": 2, "prefix": 2}

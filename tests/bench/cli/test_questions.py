@@ -14,7 +14,7 @@ from bench.cli.limits import BYTES, COUNTS, MILLISECONDS, SHARES, amount
 from bench.study_record import Run
 from tests.asking import ACCURACIES, Command
 from tests.folders import write_run
-from tests.reports.simulate import simulated_run
+from tests.reports.simulate import World, simulated_run
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,29 @@ def test_a_recommendation_is_a_json_document_too(command: Command, folder: Path)
 
 
 def test_an_accuracy_says_by_which_figure_it_is_reached(command: Command, folder: Path) -> None:
-    sure = command("recommend", folder, "--min-accuracy", "0.55")[1]
-    likely = command("recommend", folder, "--min-accuracy", "61.5%")[1]
+    sure = " ".join(command("recommend", folder, "--min-accuracy", "0.55")[1].split())
+    likely = " ".join(command("recommend", folder, "--min-accuracy", "61.5%")[1].split())
 
-    assert "0.55: the lower end of its interval reaches it" in " ".join(sure.split())
-    assert "0.615: only its mean reaches it" in " ".join(likely.split())
+    widened = "the lower end of its interval, widened for the choice among 3,"
+    assert re.search(rf"0\.55: even {widened} reaches it: 0\.5[5-9]\d", sure)
+    assert re.search(rf"0\.615: only its mean reaches it; {widened} is 0\.[56]\d\d", likely)
+
+
+def test_a_choice_by_test_answers_is_called_one_and_what_was_no_choice_is_not(
+    command: Command, folder: Path
+) -> None:
+    said = "chosen among 3 configurations by their test answers: its accuracy is likely"
+
+    assert said in command("recommend", folder)[1]
+    assert said in command("recommend", folder, "--min-accuracy", "0.55")[1]
+    alone = command("recommend", folder, "--max-parameters", "1k", "--min-accuracy", "0.2")[1]
+    assert "chosen among" not in alone
+    assert "0.2: even the lower end of its interval reaches it" in " ".join(alone.split())
+
+    found = json.loads(command("recommend", folder, "--json")[1])
+    assert found["among"] == 3
+    assert found["low_among"] < found["accuracy"]["low"]
+    assert any(notice.startswith(said) for notice in found["notices"])
 
 
 def test_where_nothing_fits_it_says_which_limit_excludes_what(
@@ -79,8 +97,8 @@ def test_where_nothing_fits_it_says_which_limit_excludes_what(
     code, output, _ = command("recommend", folder, *asked)
 
     assert code == 1
-    assert "--max-parameters 50,000 excludes lora-000 (74,113), full-000 (22,713,601)" in output
-    assert re.search(r"--min-accuracy 0\.5 excludes linear-000 \(0\.\d{3}\)\n", output)
+    assert "--max-parameters 50,000 excludes 2: lora-000 (74,113), full-000 (22,713,601)" in output
+    assert re.search(r"--min-accuracy 0\.5 excludes 1: linear-000 \(0\.\d{3}\)\n", output)
     assert "nearest: lora-000" in output
     assert "trained parameters 74,113, allowed 50,000" in output
 
@@ -160,6 +178,31 @@ def test_drift_is_named_and_an_exit_code(
         "lora-000"
     ]
     assert simulated.test_scorings == 15
+
+
+def test_single_seeds_that_differ_are_no_drift_and_no_exit_code(
+    command: Command, tmp_path: Path
+) -> None:
+    world = World(seeds=1)
+    folders = []
+    for place, arms in enumerate((ACCURACIES, ACCURACIES | {"lora": 0.4})):
+        run = simulated_run(arms, world, seed=1)
+        assert run.freeze is not None
+        seeded = [r.model_copy(update={"seed": 1001 + place}) for r in run.confirmed]
+        freeze = run.freeze.model_copy(update={"seeds": (1001 + place,)})
+        other = Run.of(run.study, [*run.searched, *seeded], freeze)
+        folders.append(write_run(tmp_path / f"run{place}", other))
+    code, output, _ = command("compare", *folders)
+
+    assert code == 0
+    assert "drift cannot be judged in 3 of 3 comparisons: one seed speaks of questions" in output
+    assert "beyond noise" not in output
+    assert output.count("too few seeds") == 3
+
+    code, output, _ = command("compare", *folders, "--json")
+    found = json.loads(output)
+    assert (code, found["drifted"]) == (0, False)
+    assert [(a["p"], a["is_drift"]) for a in found["accuracies"]] == [(None, None)] * 3
 
 
 @pytest.mark.parametrize(

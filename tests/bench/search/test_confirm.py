@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,10 @@ class Booby(SealedTest):
         raise SealBroken
 
 
+def broken() -> tuple[Question, ...]:
+    raise SealBroken
+
+
 def prepared(folder: Path) -> Prepared:
     """A study of two arms with two fresh seeds."""
     write_study(folder, strategies=ARMS, trials=2, confirm=2, epochs=1)
@@ -57,7 +64,7 @@ def test_the_test_split_cannot_be_opened_before_all_that_was_frozen_has_been_con
     ready = replace(
         ready,
         study=replace(ready.study, file=file),
-        dataset=replace(ready.dataset, test=Booby(summary=test.summary, read=test.read)),
+        dataset=replace(ready.dataset, test=Booby(summary=test.summary, read=broken)),
     )
     events: list[Event] = []
     with pytest.raises(SealBroken):
@@ -131,6 +138,14 @@ def test_confirm_adds_seeds_and_the_command_that_is_kept_asks_for_them(
     assert " started" not in same.stdout
 
 
+@pytest.mark.slow
+def test_a_dry_run_of_what_is_done_finds_nothing_left(swept: tuple[Path, str]) -> None:
+    done = paretune("sweep", "tiny.yaml", "--out", "run", "--dry-run", folder=swept[0])
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " ".join(done.stdout.split()).count("0 trials, 0.00 s") == 1
+
+
 def test_confirm_refuses_a_run_whose_data_is_another_now(swept: tuple[Path, str]) -> None:
     folder, _ = swept
     path = folder / "data" / "train.jsonl"
@@ -155,3 +170,91 @@ def test_a_run_without_confirmation_is_confirmed_later(tmp_path: Path) -> None:
     run = Ledger(tmp_path / "run").run()
     assert [len(entry.runs) for entry in confirmed(run)] == [2]
     assert run.test_scorings == 3
+
+
+def begin(folder: Path, until: str) -> subprocess.Popen[str]:
+    """Starts the sweep, and comes back when it has said so much."""
+    command = [sys.executable, "-u", "-m", "bench", "sweep", "tiny.yaml", "--out", "run"]
+    running = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert running.stdout is not None
+    for line in running.stdout:
+        if until in line:
+            return running
+    raise AssertionError(f"ended without saying {until!r}")
+
+
+def finish(folder: Path) -> list[dict[str, Any]]:
+    """Runs the same command to its end, and returns the records with fresh seeds."""
+    done = paretune("sweep", "tiny.yaml", "--out", "run", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [record for record in records(folder) if record["confirms"]]
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [("frozen:", signal.SIGTERM), pytest.param("[4/4 done", signal.SIGINT, marks=pytest.mark.slow)],
+)
+def test_a_signal_between_the_stages_ends_the_run_and_the_same_command_goes_on(
+    tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    write_study(tmp_path, strategies=ARMS, trials=2, confirm=2, epochs=1)
+    running = begin(tmp_path, moment)
+    running.send_signal(number)
+    said, _ = running.communicate(timeout=120)
+
+    assert running.returncode == 130, said
+    assert (tmp_path / "run" / "report" / "report.html").exists()
+    before = records(tmp_path)
+    assert sum(record["test"] is not None for record in before) == 0
+    again = finish(tmp_path)
+    assert {record["seed"] for record in again} == {1001, 1002}
+    assert all(record["test"] is not None for record in again)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_while_it_confirms_loses_no_seed(tmp_path: Path) -> None:
+    write_study(tmp_path, strategies=ARMS, trials=2, confirm=2, epochs=1)
+    running = begin(tmp_path, "seed1001 completed")
+    running.kill()
+    running.communicate(timeout=60)
+    before = {record["fingerprint"]: record for record in records(tmp_path)}
+    frozen = (tmp_path / "run" / "frozen.json").read_bytes()
+    again = finish(tmp_path)
+
+    kept = [record for record in again if record["fingerprint"] in before]
+    assert kept
+    for record in kept:
+        assert record | {"test": None} == before[record["fingerprint"]]
+    assert (tmp_path / "run" / "frozen.json").read_bytes() == frozen
+
+
+@pytest.mark.slow
+def test_a_damaged_freeze_is_set_aside_and_made_anew(swept: tuple[Path, str]) -> None:
+    folder, _ = swept
+    path = folder / "run" / "frozen.json"
+    path.write_text("{")
+    done = paretune("sweep", "tiny.yaml", "--out", "run", "--confirm", "3", folder=folder)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "frozen.json was damaged" in done.stdout
+    assert " started" not in done.stdout
+    assert json.loads(path.read_bytes())["seeds"] == [1001, 1002, 1003]
+
+
+@pytest.mark.slow
+def test_other_test_questions_are_answered_anew_or_their_lack_is_told(tmp_path: Path) -> None:
+    write_study(tmp_path, strategies={"linear": {}}, trials=1, confirm=2, epochs=1)
+    finish(tmp_path)
+    path = tmp_path / "data" / "test.jsonl"
+    path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines()[1:]))
+    renewed = finish(tmp_path)
+    assert [len(record["test"]["predictions"]) for record in renewed] == [23, 23]
+
+    path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines()[1:]))
+    for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
+        checkpoint.unlink()
+    done = paretune("sweep", "tiny.yaml", "--out", "run", folder=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.count("could not be scored on test") >= 2

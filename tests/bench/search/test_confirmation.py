@@ -29,14 +29,14 @@ class Rounds:
 
     def __init__(self, shares: dict[str, float], seeds: int = 5) -> None:
         self.shares = shares
-        self.written: list[Freeze] = []
+        self.written: list[tuple[Freeze, tuple[str, ...]]] = []
         self.given: list[tuple[str, int]] = []
         self.confirmation = Confirmation(
             STUDY,
             SEARCHED,
             make_freeze(SEARCHED, seed=0, seeds=seeds),
             make_spec=self.note,  # type: ignore[arg-type]
-            write=self.written.append,
+            write=lambda freeze, names: self.written.append((freeze, names)),
         )
 
     def note(self, candidate: Candidate, seed: int) -> tuple[str, int]:
@@ -87,7 +87,8 @@ def test_what_cannot_reach_the_front_stops_but_no_arm_s_chosen_one() -> None:
 
     seeds = {name: sum(given == name for given, _ in rounds.given) for name in CLEAR}
     assert seeds == {"lora-000": 5, "lora-001": 5, "adapter-000": 3, "adapter-001": 5}
-    (freeze,) = rounds.written
+    ((freeze, names),) = rounds.written
+    assert names == ("adapter-000",)
     stopped = {c.arm: c.stopped for c in freeze.candidates if c.stopped}
     assert list(stopped) == ["adapter"]
     assert "after 3 seeds the front was out of reach: probability 0.000" in str(stopped["adapter"])

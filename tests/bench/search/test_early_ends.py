@@ -109,6 +109,7 @@ def test_equal_trials_are_stopped_but_for_the_first_of_each_arm(halved: Path) ->
     assert study["halving"] == {"reduction_factor": 2, "grace_epochs": 1}
 
 
+@pytest.mark.slow
 def test_what_was_stopped_does_not_run_again_until_halving_is_off(halved: Path) -> None:
     same = sweep(halved, "--halving")
     assert same.returncode == 0, same.stdout + same.stderr
@@ -126,6 +127,7 @@ def test_what_was_stopped_does_not_run_again_until_halving_is_off(halved: Path) 
     assert "stopped early" not in report(halved)
 
 
+@pytest.mark.slow
 def test_a_spent_budget_ends_in_a_report_and_the_same_command_goes_on(tmp_path: Path) -> None:
     folder = write_study(tmp_path, epochs=3)
     first = sweep(folder, "--trials", "1", "--workers", "1")
@@ -150,6 +152,7 @@ def test_a_spent_budget_ends_in_a_report_and_the_same_command_goes_on(tmp_path: 
     assert "PARTIAL" not in report(folder)
 
 
+@pytest.mark.slow
 def test_gpu_hours_are_refused_where_trials_use_no_gpu(tmp_path: Path) -> None:
     folder = write_study(tmp_path)
     refused = sweep(folder, "--max-gpu-hours", "1.5", "--gpus-per-trial", "0")
@@ -183,7 +186,7 @@ class Traced(BitFit):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("dies", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_workers_go_on_after_stopped_trials_and_a_retried_one_is_counted_once(
     tmp_path: Path, dies: bool
 ) -> None:

@@ -159,6 +159,7 @@ def test_one_more_trial_runs_only_the_new_ones(study: Path, first: Run) -> None:
     assert len(contents(first[0])) == len(before) + 2
 
 
+@pytest.mark.slow
 def test_changed_settings_are_kept_apart_and_told(study: Path, first: Run) -> None:
     before = contents(first[0])
     other = paretune(

@@ -18,9 +18,9 @@ from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis, analyse
 from reports.figures.gallery import DRAWINGS, drawn
-from reports.figures.labels import Label, Place, place
+from reports.figures.labels import Label, Name, Place, place, write_names
 from reports.figures.pareto import pareto_figure as pareto_of
-from reports.figures.style import Pictures
+from reports.figures.style import COLOURS, INK, Pictures, sheet
 from tests.reports.busy import busy_run
 from tests.reports.records import one_seed_run, realistic, study, trial
 from tests.reports.simulate import World, simulated_run
@@ -119,6 +119,18 @@ def test_the_sign_tells_a_candidates_place(right: int, place_of_full: str, sign:
     analysis = analyse(run)
     assert [entry.place for entry in analysis.entries] == ["front", place_of_full]
     assert sign in pareto_of(analysis).svg
+
+
+def test_names_beside_points_are_ink_whatever_the_arms_colour() -> None:
+    with sheet(busy_run(1), "names", 2.0) as figure:
+        axes = figure.add_subplot()
+        names = [Name(text=colour, colour=colour, spot=(0.5, 0.5)) for colour in COLOURS]
+        write_names(axes, names, markers=[], steps=[], stems=[])
+        assert {text.get_color() for text in axes.texts if text.get_text()} == {INK}
+
+
+def test_the_searchs_trials_are_called_optimistic_beside_tested_ones() -> None:
+    assert b"search, validation: optimistic" in _busy_figure("pareto").svg
 
 
 def test_the_matrix_names_every_difference_in_points() -> None:

@@ -12,13 +12,12 @@ import vl_convert
 from bench.record import TrialRecord
 from bench.study_record import Run
 from reports.analysis import Analysis, analyse
-from reports.figures.style import COLOURS
 from reports.page.chart_parts import Chart, arm_names, by_arm, faintness
 from reports.page.charts import charts
 from reports.page.charts_of_cost import DEPLOYED, PANELS, UNDEPLOYED, cost, cost_rows, spreads
 from reports.page.charts_of_front import domains, pareto
 from reports.page.data import entry_row, front_rows
-from reports.page.parts import brighter, looks, matrix, strips
+from reports.page.parts import looks, matrix, strips
 from tests.reports.busy import IMPORTANCES, busy_run
 from tests.reports.records import study, trial
 
@@ -97,19 +96,6 @@ def test_arms_differ_in_colour_or_sign_and_keep_theirs_in_every_chart() -> None:
     run = Run.of(study(arms), [], None)
     assert len({(look.light, look.shape) for look in looks(run)}) == 77
     assert by_arm(run, "color")["color"]["scale"]["domain"] == list(arm_names(run))
-
-
-def test_colours_can_be_seen_on_dark_paper() -> None:
-    paper = _luminance("#1a1e24")
-    for colour in COLOURS:
-        assert (_luminance(brighter(colour)) + 0.05) / (paper + 0.05) >= 3
-
-
-def _luminance(colour: str) -> float:
-    """Relative luminance of WCAG 2.2."""
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_many_marks_are_fainter_than_few_but_never_gone() -> None:

@@ -15,8 +15,8 @@ from bench.study_record import Run
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
 from tests.reports.browser import browser as start
-from tests.reports.browser import column, inks, opened, point
-from tests.reports.busy import IMPORTANCES, busy_run
+from tests.reports.browser import column, inks, opened, point, printed
+from tests.reports.busy import IMPORTANCES, busy_analysis, busy_run
 from tests.reports.records import broken, study, trial
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def analysis() -> Analysis:
-    return analyse(busy_run(12, arms=("full", "adapter", "lora")), IMPORTANCES)
+    return busy_analysis()
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,16 @@ def test_every_chart_is_drawn(page: Page) -> None:
     names = set(page.locator(".chart").evaluate_all("all => all.map((one) => one.dataset.chart)"))
     assert {"pareto", "curves", "knobs", "hypervolume", "expected", "cost-train_seconds"} <= names
     assert all(inks(page, name) > 10 for name in names)
+
+
+def test_the_script_writes_trials_as_the_server_does(
+    browser: Browser, file: Path, page: Page
+) -> None:
+    rows = "#table-trials tbody tr"
+    with opened(browser, file, wait=False, java_script_enabled=False) as found:
+        served = found.page.locator(rows).all_inner_texts()
+    assert len(served) == 25
+    assert page.locator(rows).all_inner_texts() == served
 
 
 def test_pointing_at_a_configuration_shows_its_figures(page: Page, analysis: Analysis) -> None:
@@ -138,15 +148,6 @@ def test_empty_cells_are_sorted_last_either_way(page: Page) -> None:
     page.get_by_label("Filter").fill("")
 
 
-def test_the_script_writes_trials_as_the_server_does(browser: Browser, file: Path) -> None:
-    with opened(browser, file, wait=False, java_script_enabled=False) as found:
-        served = found.page.locator("#table-trials tbody tr").all_inner_texts()
-    with opened(browser, file) as found:
-        drawn = found.page.locator("#table-trials tbody tr").all_inner_texts()
-    assert len(served) == 25
-    assert drawn == served
-
-
 def test_trials_can_be_filtered_and_leafed_through(page: Page, analysis: Analysis) -> None:
     count = len(analysis.run.searched) + len(analysis.run.confirmed)
     range_ = page.locator("#trials-range")
@@ -206,24 +207,48 @@ def test_paper_is_light_and_has_all_trials_and_charts(
     count = len(analysis.run.searched) + len(analysis.run.confirmed)
     with opened(browser, file, color_scheme="dark") as found:
         page = found.page
+        page.get_by_role("button", name="Next", exact=True).click()
         page.evaluate(
             """() => addEventListener("beforeprint", () => { window.printed = {
                 rows: document.querySelectorAll("#table-trials tbody tr").length,
+                said: document.getElementById("trials-printed").textContent,
                 missing: document.querySelectorAll(".chart:not(:has(svg))").length,
                 look: document.documentElement.dataset.look,
             }; })"""
         )
         assert page.pdf(format="A4").startswith(b"%PDF")
-        assert page.evaluate("window.printed") == {"rows": count, "missing": 0, "look": "light"}
+        wanted = {"rows": count, "said": "", "missing": 0, "look": "light"}
+        assert page.evaluate("window.printed") == wanted
         page.wait_for_selector("html[data-ready]", state="attached")
         assert page.locator("#table-trials tbody tr").count() == 25
 
 
-def test_without_scripts_the_leaderboard_can_be_read(browser: Browser, file: Path) -> None:
+def test_paper_says_how_many_trials_a_filter_leaves(page: Page, analysis: Analysis) -> None:
+    count = len(analysis.run.searched) + len(analysis.run.confirmed)
+    page.get_by_label("Filter").fill("lora Completed")
+    wanted = sum(row.arm == "lora" and row.status is Status.COMPLETED
+                 for row in (*analysis.run.searched, *analysis.run.confirmed))  # fmt: skip
+    said = f"Printed here: {wanted} of {count} ({wanted} match the filter “lora completed”)."
+    assert printed(page) == (wanted, said)
+    page.get_by_label("Filter").fill("")
+
+
+def test_paper_says_where_a_long_list_of_trials_ends(browser: Browser, tmp_path: Path) -> None:
+    asked = study(("lora",), planned=501, contexts={"lora": "abcd000011112222"})
+    records = [broken("lora", number) for number in range(501)]
+    path = _written(tmp_path, analyse(Run.of(asked, records, None)))
+    with opened(browser, path) as found:
+        assert printed(found.page) == (500, "Printed here: 500 of 501.")
+
+
+def test_without_scripts_the_results_can_be_read(
+    browser: Browser, file: Path, analysis: Analysis
+) -> None:
     with opened(browser, file, wait=False, java_script_enabled=False) as found:
         page = found.page
         assert page.locator("noscript p").is_visible()
         assert page.locator("#table-leaderboard tbody tr").count() == 3
+        assert column(page, "front", 3) == [entry.place for entry in analysis.entries]
         assert not page.locator("#trials-filter").is_visible()
 
 

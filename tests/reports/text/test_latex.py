@@ -91,6 +91,17 @@ def test_before_any_test_the_table_is_the_searchs_and_says_so() -> None:
     assert "optimistic" in text
 
 
+def test_captions_flag_timings_on_a_shared_device() -> None:
+    flag = "Timings are not comparable: the device was shared."
+    for test in (300, None):
+        apart, shared = (
+            latex_tables(analyse(one_seed_run(study(("lora",)), [one])))
+            for one in (trial(test=test), trial(test=test, shared=True))
+        )
+        assert flag in shared
+        assert flag not in apart
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_the_tables_compile(tmp_path: Path) -> None:
     searched = Run(study=study(("lora",)), searched=(trial(),))

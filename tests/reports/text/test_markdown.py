@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,10 +12,10 @@ import pytest
 from bench.record import Status, TrialRecord
 from bench.study_record import BudgetSpent, Halving, Run, StudyRecord
 from reports.analysis import analyse
-from reports.text.cautions import edge
+from reports.figures.timing import timed_rows
 from reports.text.markdown import report as report_of
 from tests.reports.busy import IMPORTANCES, busy_run
-from tests.reports.records import ENVIRONMENT, broken, one_seed_run, realistic, study, trial
+from tests.reports.records import broken, one_seed_run, realistic, study, trial
 from tests.reports.simulate import World, simulated_run
 
 
@@ -105,7 +106,7 @@ def test_all_seeds_are_listed_and_lost_ones_counted() -> None:
 def test_the_number_of_test_scorings_is_printed_and_strays_are_told() -> None:
     asked, records = _complete("full", "lora")
     text = report(asked, [*records, trial("lora", 1, right=100, test=90)])
-    assert "one per model: 3. Of these, answers of configurations that are not" in text
+    assert "one per model: 3. Of these, answers that no figure here uses: 1;" in text
 
 
 def test_pairs_have_interval_p_value_and_mcnemars_count_and_a_mark_where_different() -> None:
@@ -131,6 +132,8 @@ def test_tested_candidates_stand_in_the_plane_of_the_front_with_their_place() ->
     ]
     assert "| trial | knobs | trained parameters | validation accuracy |" in front
     assert "as optimistic as validation is" in front
+    assert "at their validation accuracy, which is optimistic" in front
+    assert "resamples (over seeds and questions)" in front
 
 
 def test_hypervolume_is_told_with_its_reference() -> None:
@@ -139,6 +142,8 @@ def test_hypervolume_is_told_with_its_reference() -> None:
     share = 0.35 / 0.75 * math.log10(22_713_601 / 74_113) / math.log10(22_713_601)
     assert f"Hypervolume of the tested candidates: {share:.3f}" in text
     assert "reference (0.750, 7.356)" in text
+    assert "over questions only: one seed" in text
+    assert "With many nearly equal candidates the interval is too narrow." in text
     assert f"| all arms | 1 | {share:.3f} |" in text
 
 
@@ -154,6 +159,7 @@ def test_budget_curves_and_importances_are_shown_where_there_are_any() -> None:
     assert "| arm | n = 1 | n = 2 | n = 4 | n = 8 | n, all | of all |" in random
     assert "![Expected validation accuracy" in random
     assert r"| lora | learning\_rate | 0.620 |" in random
+    assert "they always add up to 1, also where nothing matters" in random
     plain = report(*_complete("lora"))
     assert "Accuracy against budget" not in plain
     assert "expected_best" not in plain
@@ -234,23 +240,6 @@ def test_a_rule_that_stopped_nobody_is_told_too() -> None:
     assert "Faint" not in text
 
 
-@pytest.mark.parametrize(
-    ("place", "end"), [(0.0, "lowest"), (0.04, "lowest"), (0.06, None), (0.96, "highest")]
-)
-def test_the_outer_twentieth_of_a_logarithmic_range_is_its_edge(
-    place: float, end: str | None
-) -> None:
-    assert edge(1e-5 * math.exp(place * math.log(100)), 1e-5, 1e-3) == end
-
-
-def test_a_best_learning_rate_at_the_edge_of_its_range_is_warned_of() -> None:
-    asked = study(("full", "lora"), planned=1)
-    records = [trial("full", learning_rate=9.5e-4), trial("lora", learning_rate=1e-4)]
-    warnings = _section(report(asked, records), "Warnings")
-    assert "**full**: the best learning rate, 0.00095, lies in the highest 5%" in warnings
-    assert "lora" not in warnings
-
-
 def test_timings_on_a_shared_device_are_flagged_beside_the_leaderboard() -> None:
     asked = study(("full", "lora"), planned=1)
     text = report(asked, [trial("full", shared=True), trial("lora")])
@@ -259,19 +248,48 @@ def test_timings_on_a_shared_device_are_flagged_beside_the_leaderboard() -> None
     assert flag in _section(text, "Warnings")
 
 
-def test_trials_from_different_machines_are_warned_of() -> None:
-    other = ENVIRONMENT.model_copy(update={"device": "NVIDIA H100"})
-    asked = study(("full", "lora"), planned=1)
-    text = report(asked, [trial("full"), trial("lora", environment=other)])
-    assert "Trials differ in device (AMD EPYC 7B13; NVIDIA H100)" in _section(text, "Warnings")
+def _two_at_a_time() -> Run:
+    """A run that searched on a shared device and confirmed on one of its own."""
+    run = simulated_run({"full": 0.6, "lora": 0.5}, World(seeds=2, questions=100), trials=2)
+    searched = [
+        record.model_copy(update={"seconds": record.seconds.model_copy(update=SHARED)})
+        for record in run.searched
+        if record.seconds
+    ]
+    return replace(run, searched=tuple(searched))
 
 
-def test_truncation_guessing_and_left_out_plugins_are_warned_of() -> None:
-    asked = study(("lora",), planned=1, truncated=0.3, left_out=("plug-in 'x' | broke",))
-    warnings = _section(report(asked, [trial(right=120)]), "Warnings")
-    assert "30.0% of the sequences were cut at 128 tokens." in warnings
-    assert "No better than guessing (0.250): lora." in warnings
-    assert r"Left out: plug-in 'x' \| broke" in warnings
+SHARED = {"device_shared": True}
+FLAG = "**Timings are not comparable: device shared** during 4 of 4 trials."
+
+
+def test_timings_of_a_search_two_at_a_time_are_flagged_beside_each_of_its_tables() -> None:
+    text = report_of(analyse(_two_at_a_time()))
+    for title in ("Pareto front", "Search", "Budget", "All trials"):
+        assert _section(text, title).count(FLAG) == 1
+    fresh = _section(text, "All trials").split("### On fresh seeds")[1]
+    for clean in (_section(text, "Leaderboard"), _section(text, "Time and storage"), fresh):
+        assert "device shared" not in clean
+
+
+def test_until_a_confirmed_trial_is_tested_the_leaderboard_flags_the_searchs_timings() -> None:
+    run = _two_at_a_time()
+    blank = (record.model_copy(update={"test": None}) for record in run.confirmed)
+    text = report_of(analyse(replace(run, confirmed=tuple(blank))))
+    assert FLAG in _section(text, "Leaderboard")
+    assert FLAG in _section(text, "Time and storage")
+
+
+def test_an_arm_that_lost_all_seeds_has_no_timing_beside_those_of_tested_ones() -> None:
+    run = _two_at_a_time()
+    gone = dict.fromkeys(("accuracy", "parameters", "seconds", "inference", "test"))
+    lost = {**gone, "status": Status.DIVERGED, "reason": "nan"}
+    confirmed = (r.model_copy(update=lost) if r.arm == "lora" else r for r in run.confirmed)
+    analysis = analyse(replace(run, confirmed=tuple(confirmed)))
+    timing = _section(report_of(analysis), "Time and storage")
+    assert "| full | deployed |" in timing
+    assert "lora" not in timing
+    assert [row.arm for row in timed_rows(analysis)] == ["full"]
 
 
 def test_foreign_text_cannot_break_out_of_its_place() -> None:

@@ -140,6 +140,17 @@ def test_figures_survive_long_knobs_in_a_hundred_columns() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_the_caption_flags_times_on_a_shared_device_and_says_what_before_is() -> None:
+    for test in (300, None):
+        apart, shared = (
+            " ".join(_shown(study(("lora",)), [one]).split())
+            for one in (trial(test=test), trial(test=test, shared=True))
+        )
+        assert "times not comparable: device shared" in shared
+        assert "not comparable" not in apart
+        assert ("before: on validation, untrained" in apart) == (test is not None)
+
+
 def test_markup_and_escape_sequences_in_foreign_text_are_only_text() -> None:
     records = [broken("lora", 0, reason="[/red]x \x1b[2J\x1b]0;t\x07 [bold]y")]
     text = _shown(study(("lora",)), records)

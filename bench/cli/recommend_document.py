@@ -1,0 +1,77 @@
+"""What ``paretune recommend`` says, as documents for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from reports.analysis import Entry
+from reports.recommend import Advice, Nothing, Versus, Wishes
+
+LATENCY = "inference_ms_p50"
+
+
+def was_shared(entry: Entry) -> bool:
+    """Whether any of its runs was timed on a device that other trials may have used meanwhile."""
+    return any(
+        run.seconds is not None and run.seconds.device_shared for run in entry.confirmed.runs
+    )
+
+
+def advice_document(advice: Advice, wishes: Wishes) -> dict[str, Any]:
+    """The configuration to take and what it was weighed against."""
+    return {
+        **_entry_document(advice.chosen),
+        "asked": _wishes_document(wishes),
+        "among": advice.among,
+        "low_among": advice.low,
+        "reached": advice.reached,
+        "best": advice.best and _versus_document(advice.best),
+        "cheaper": [_versus_document(one) for one in advice.cheaper],
+    }
+
+
+def nothing_document(found: Nothing, wishes: Wishes) -> dict[str, Any]:
+    """What excludes every configuration, and the nearest miss."""
+    return {
+        "configuration": None,
+        "asked": _wishes_document(wishes),
+        "excluded": {
+            limit.option: [entry.confirmed.name for entry in entries]
+            for limit, entries in found.excluded
+        },
+        "inaccurate": [entry.confirmed.name for entry in found.inaccurate],
+        "nearest": _entry_document(found.nearest),
+    }
+
+
+def _wishes_document(wishes: Wishes) -> dict[str, float | None]:
+    limits = {limit.option: limit.most for limit in wishes.limits}
+    return {**limits, "--min-accuracy": wishes.accuracy}
+
+
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    trial = entry.confirmed.trial
+    runs = [run for run in entry.confirmed.runs if run.test]
+    return {
+        "configuration": trial.trial,
+        "arm": trial.arm,
+        "strategy": trial.strategy,
+        "knobs": trial.knobs,
+        "learning_rate": trial.learning_rate,
+        "accuracy": asdict(entry.accuracy),
+        "seeds": {str(run.seed): value
+                  for run, value in zip(runs, entry.seeds.values, strict=True)},
+        "front_probability": entry.front_probability,
+        "device_shared": was_shared(entry),
+        **{name: entry.cost(name) for name in ("trained_parameters", LATENCY, "stored_bytes")},
+    }  # fmt: skip
+
+
+def _versus_document(one: Versus) -> dict[str, Any]:
+    return {
+        **_entry_document(one.other),
+        "difference": asdict(one.difference),
+        "p": one.p,
+        "is_different": one.is_different,
+    }
