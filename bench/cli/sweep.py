@@ -184,7 +184,7 @@ def _show_outcome(outcome: Outcome, folder: Path) -> None:
         out.print(f"note: {plain(notice)}", markup=False, highlight=False)
     if told := unfinished(outcome.run):
         out.print(plain(told), markup=False, highlight=False, soft_wrap=True)
-    report = folder / "report" / "report.md"
+    report = folder / "report" / "report.html"
     out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -194,7 +194,7 @@ def _document(outcome: Outcome, folder: Path) -> dict[str, Any]:
         "freeze": outcome.run.freeze and outcome.run.freeze.model_dump(mode="json"),
         "interrupted": outcome.interrupted,
         "trials": [_without_predictions(record) for record in outcome.records],
-        "report": str(folder / "report" / "report.md"),
+        "report": str(folder / "report" / "report.html"),
     }
 
 

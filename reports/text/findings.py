@@ -131,11 +131,7 @@ def _caution(analysis: Analysis) -> str:
     seedless = any(not entry.accuracy.of_seeds for entry in analysis.leaders)
     lines = []
     if analysis.detectable is not None:
-        lines.append(
-            "True difference between two arms that at best four of five such experiments find:"
-            f" {notes.detectable_points(analysis.detectable)} points; smaller ones are easily"
-            " missed, so arms that share a rank need not be equal."
-        )
+        lines.append(notes.resolution(analysis.detectable))
     if seedless:
         lines.append("Where only one seed was tested, another seed may order the arms otherwise.")
     return " ".join(lines)

@@ -47,6 +47,17 @@ def detectable_points(difference: float) -> str:
     return "none below 100" if difference >= 1 else show.points(difference).removeprefix("+")
 
 
+def resolution(detectable: float) -> str:
+    """What differences an experiment can see, for the summary."""
+    if detectable >= 1:
+        return "An experiment of this size can hardly find any true difference between two arms."
+    return (
+        "An experiment of this size finds a true difference between two arms of"
+        f" {detectable_points(detectable)} points in at best four cases of five; smaller ones"
+        " are easily missed, so arms that share a rank need not be equal."
+    )
+
+
 def ranks(analysis: Analysis) -> Markdown | None:
     """What a rank means, and what differences can be seen at all; below the leaderboard."""
     if analysis.detectable is None:

@@ -99,7 +99,7 @@ def test_a_sweep_completes_what_can_be_and_lists_what_cannot(first: Run) -> None
     folder, done = first
     assert done.returncode == 1, done.stdout + done.stderr
     assert "hopeless-000 diverged: the loss became" in done.stdout
-    assert "report: run/report/report.md" in done.stdout
+    assert "report: run/report/report.html" in done.stdout
 
     records = [json.loads(content) for content in contents(folder).values()]
     assert sorted((r["arm"], r["number"], r["status"]) for r in records) == [

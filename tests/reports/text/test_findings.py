@@ -106,7 +106,7 @@ def test_of_many_candidates_six_are_named_and_the_others_counted() -> None:
 
 def test_few_seeds_that_find_no_difference_say_so() -> None:
     analysis = replace(analyse(_pair()), detectable=1.2)
-    assert "such experiments find: none below 100 points" in " ".join(summary(analysis))
+    assert "can hardly find any true difference" in " ".join(summary(analysis))
     assert "Minimum detectable difference: none below 100 points" in str(notes.ranks(analysis))
 
 
@@ -114,7 +114,8 @@ def test_the_smallest_difference_that_would_be_found_is_told() -> None:
     analysis = analyse(_pair())
     assert analysis.detectable is not None
     points = f"{100 * analysis.detectable:.1f} points"
-    assert f"such experiments find: {points}" in " ".join(summary(analysis))
+    told = f"a true difference between two arms of {points} in at best four cases of five"
+    assert told in " ".join(summary(analysis))
     assert f"Minimum detectable difference: {points}" in str(notes.ranks(analysis))
     assert "over seeds and questions" in " ".join(summary(analysis))
 
