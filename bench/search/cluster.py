@@ -191,12 +191,17 @@ def _lets_anyone_in(address: str) -> bool:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Whoever ends the process, as batch systems do when its time is up, still gets a report."""
+    """Whoever ends the process, as batch systems do when its time is up, still gets a report.
+
+    A shell that starts it in the background may have it ignore interrupts; it must not ignore ours.
+    """
+    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        signal.signal(signal.SIGINT, interrupts or signal.default_int_handler)
 
 
 def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:

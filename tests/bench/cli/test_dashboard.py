@@ -15,6 +15,13 @@ import pytest
 
 from tests.asking import Command
 
+INTERRUPTIBLE = """
+import signal
+from bench.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+main()
+"""
+
 
 def test_studies_are_exported_where_they_are_wanted(
     command: Command, folder: Path, tmp_path: Path
@@ -40,7 +47,7 @@ def test_without_the_dashboard_one_message_says_what_to_install(
 
 def test_the_dashboard_is_served_to_this_machine_alone(folder: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "bench", "dashboard", str(folder), "--port", "0"],
+        [sys.executable, "-c", INTERRUPTIBLE, "dashboard", str(folder), "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -57,9 +64,10 @@ def test_the_dashboard_is_served_to_this_machine_alone(folder: Path) -> None:
             assert [study["study_name"] for study in studies] == ["full", "lora", "linear"]
             with socket.socket() as elsewhere, pytest.raises(OSError):  # noqa: PT011
                 elsewhere.connect(("127.0.0.2", int(found[1])))
-        finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def test_a_port_that_is_taken_is_told(command: Command, folder: Path) -> None:
