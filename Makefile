@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-faults check bench bench-quick clean
+.PHONY: setup demo test test-faults test-statistics check bench bench-quick clean
 
 setup: $(READY)
 
@@ -20,6 +20,9 @@ test: $(READY)
 
 test-faults: $(READY)
 	FAULTS=whole $(BIN)/python -m pytest tests/faults -m 'not gpu' -v
+
+test-statistics: $(READY)
+	$(BIN)/python -m pytest tests/reports -m slow -v --durations=0
 
 check: $(READY)
 	$(BIN)/ruff check .
