@@ -19,7 +19,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 test-faults: $(READY)
-	FAULTS=whole $(BIN)/python -m pytest tests/faults -m 'not gpu' -v
+	FAULTS=whole $(BIN)/python -m pytest tests/faults tests/bench/search/test_confirm.py -m 'not gpu' -v
 
 test-statistics: $(READY)
 	$(BIN)/python -m pytest tests/reports -m slow -v --durations=0
