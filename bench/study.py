@@ -47,7 +47,7 @@ class StudyFile(BaseModel):
         confirm: fresh seeds on which what was chosen is run again, before it is scored on test;
             0 scores the search's own trials.
         halving: stop the trials of an arm that fall behind its others.
-        reduction_factor: of halving, see ``bench.record.Halving``; likewise ``grace_epochs``.
+        reduction_factor: of halving, see ``bench.study_record.Halving``; likewise ``grace_epochs``.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)

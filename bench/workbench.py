@@ -175,7 +175,8 @@ class Workbench:
         """Brings a trained model into the form in which it answers, and times it there.
 
         A trial that confirms another is timed more often, and before it is deployed at both sizes
-        of batch. In a search one size has to do, since nothing is decided by it.
+        of batch. In a search one size has to do, since nothing is decided by it. Longer than other
+        functions: both forms have to be timed alike, which is seen best side by side.
 
         Args:
             spec: the trial.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Address, InsecureCluster, Json, MaxRetries, Model, TrialTimeout
+from bench.cli.options import InsecureCluster, Json, Model
 from bench.cli.supervise import is_supervised, supervise
 from bench.errors import LedgerError
 
@@ -39,7 +39,7 @@ EPILOG = """Examples:
   paretune leaderboard runs/quick --sort trained_parameters"""
 
 
-def sweep(  # noqa: PLR0913 - one parameter per option
+def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so long
     study: Annotated[
         str | None,
         typer.Argument(
@@ -137,9 +137,15 @@ def sweep(  # noqa: PLR0913 - one parameter per option
     max_gpu_hours: Annotated[
         float | None, typer.Option(help="Search no longer than so many hours times GPUs.")
     ] = None,
-    max_retries: MaxRetries = 2,
-    trial_timeout: TrialTimeout = None,
-    address: Address = None,
+    max_retries: Annotated[
+        int, typer.Option(help="Times a trial is tried again after its worker died.", min=0)
+    ] = 2,
+    trial_timeout: Annotated[
+        str | None, typer.Option(help="End trials that take longer, such as 30m.", metavar="TIME")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
+    ] = None,
     insecure_cluster: InsecureCluster = False,
     supervised: Annotated[
         bool, typer.Option("--supervise", help="Start again whenever the sweep's process dies.")

@@ -166,7 +166,7 @@ class Prepared:
     def record(
         self, *, truncated: float, tokenise_seconds: float, notices: tuple[str, ...]
     ) -> StudyRecord:
-        """What ``study.json`` says.
+        """What ``study.json`` says; longer than other functions, as every field has its line.
 
         Args:
             truncated: share of sequences that were cut.
