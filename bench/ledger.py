@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bench.errors import LedgerError
 from bench.record import Part, TrialRecord
+from bench.record_file import first_fault, read_file, to_json
 from bench.scrub import scrubbed
 from bench.storage import storage_error, write_whole
 from bench.study_record import Freeze, Run, StudyRecord
 
 FOLDERS = ("trials", "working", "checkpoints", "report")
+
+MENDED = "run the study's command again: it sets damaged files aside"
 
 PATIENCE = 0.5
 """Seconds to wait for the lock, which whoever asks for the status holds for an instant."""
@@ -29,11 +32,13 @@ class Records:
 
     Attributes:
         readable: records by fingerprint.
-        damaged: file and fault of every record that could not be read.
+        damaged: file and fault of everything that could not be read.
+        freeze: what was chosen from the search; ``None`` before that, or if it is damaged.
     """
 
     readable: dict[str, TrialRecord]
     damaged: dict[Path, str]
+    freeze: Freeze | None
 
 
 class AtWork(Part):
@@ -90,7 +95,7 @@ class Ledger:
 
     def begin(self, at_work: AtWork) -> None:
         """Notes that a trial is at work. Only told, never relied on: not synced to the disk."""
-        write_whole(self._at_work(at_work.fingerprint), _json(at_work), durable=False)
+        write_whole(self._at_work(at_work.fingerprint), to_json(at_work), durable=False)
 
     def at_work(self) -> list[AtWork]:
         """Trials that have begun and not ended, by name."""
@@ -110,7 +115,7 @@ class Ledger:
             StorageError: it cannot be written.
         """
         record = scrubbed(record)
-        write_whole(self._trial(record.fingerprint), _json(record))
+        write_whole(self._trial(record.fingerprint), to_json(record))
         self._at_work(record.fingerprint).unlink(missing_ok=True)
         self.stack(record.fingerprint).unlink(missing_ok=True)
         return record
@@ -125,7 +130,7 @@ class Ledger:
             StorageError: it cannot be written.
         """
         study = scrubbed(study)
-        write_whole(self.folder / "study.json", _json(study))
+        write_whole(self.folder / "study.json", to_json(study))
         return study
 
     def study(self) -> StudyRecord:
@@ -142,7 +147,7 @@ class Ledger:
                 f"{self.folder}: no study.json here; name a folder that `paretune sweep` wrote"
             ) from None
         except (OSError, ValidationError) as error:
-            raise LedgerError(f"{path}: {_first_fault(error)}") from error
+            raise LedgerError(f"{path}: {first_fault(error)}") from error
 
     def write_freeze(self, freeze: Freeze) -> Freeze:
         """States what was chosen from the search.
@@ -150,7 +155,7 @@ class Ledger:
         Raises:
             StorageError: it cannot be written.
         """
-        write_whole(self.folder / "frozen.json", _json(freeze))
+        write_whole(self.folder / "frozen.json", to_json(freeze))
         return freeze
 
     def freeze(self) -> Freeze | None:
@@ -159,22 +164,17 @@ class Ledger:
         Raises:
             LedgerError: it cannot be read.
         """
-        for path, fault in self.damaged_freeze().items():
-            raise LedgerError(
-                f"{path}: {fault}", "run the study's command again: it sets the file aside"
-            )
-        path = self.folder / "frozen.json"
-        return Freeze.model_validate_json(path.read_bytes()) if path.exists() else None
+        found = self._freeze()
+        if isinstance(found, str):
+            raise LedgerError(f"{self._frozen}: {found}", MENDED)
+        return found
 
-    def damaged_freeze(self) -> dict[Path, str]:
-        """The file of what was chosen and its fault, if it cannot be read."""
-        path = self.folder / "frozen.json"
-        try:
-            if path.exists():
-                Freeze.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            return {path: _first_fault(error)}
-        return {}
+    @property
+    def _frozen(self) -> Path:
+        return self.folder / "frozen.json"
+
+    def _freeze(self) -> Freeze | str | None:
+        return read_file(self._frozen, Freeze) if self._frozen.exists() else None
 
     def run(self) -> Run:
         """Everything that belongs to the study as it stands.
@@ -186,27 +186,19 @@ class Ledger:
         study, found = self.study(), self.records()
         if found.damaged:
             faults = (f"{path.name}: {fault}" for path, fault in found.damaged.items())
-            raise LedgerError(*faults, "run the study's command again: it sets damaged files aside")
-        return Run.of(study, found.readable.values(), self.freeze())
+            raise LedgerError(*faults, MENDED)
+        return Run.of(study, found.readable.values(), found.freeze)
 
     def records(self) -> Records:
-        """All finished trials; damaged files are named, not hidden and not changed."""
-        readable: dict[str, TrialRecord] = {}
-        damaged: dict[Path, str] = {}
-        for path in sorted((self.folder / "trials").glob("*.json")):
-            if path.is_symlink():
-                damaged[path] = "is a link"
-                continue
-            try:
-                record = TrialRecord.model_validate_json(path.read_bytes())
-            except (OSError, ValidationError) as error:
-                damaged[path] = _first_fault(error)
-                continue
-            if record.fingerprint == path.stem:
-                readable[record.fingerprint] = record
-            else:
-                damaged[path] = f"holds the record of {record.fingerprint}"
-        return Records(readable=readable, damaged=damaged)
+        """All that was found and chosen; damaged files are named, not hidden and not changed."""
+        read = {path: read_record(path) for path in sorted((self.folder / "trials").glob("*.json"))}
+        freeze = self._freeze()
+        damaged = {path: found for path, found in read.items() if isinstance(found, str)}
+        return Records(
+            readable={r.fingerprint: r for r in read.values() if not isinstance(r, str)},
+            damaged=damaged | ({self._frozen: freeze} if isinstance(freeze, str) else {}),
+            freeze=None if isinstance(freeze, str) else freeze,
+        )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -278,20 +270,16 @@ class Ledger:
                 self._at_work(at_work.fingerprint).unlink(missing_ok=True)
 
 
+def read_record(path: Path) -> TrialRecord | str:
+    """The record of a finished trial, or what is wrong with its file."""
+    found = read_file(path, TrialRecord)
+    if isinstance(found, str) or found.fingerprint == path.stem:
+        return found
+    return f"holds the record of {found.fingerprint}"
+
+
 def set_aside(damaged: Path) -> Path:
     """Renames a damaged file so that its trial can run again, and returns the new path."""
     aside = damaged.with_suffix(".json.damaged")
     damaged.replace(aside)
     return aside
-
-
-def _json(record: BaseModel) -> bytes:
-    return (record.model_dump_json(indent=1) + "\n").encode()
-
-
-def _first_fault(error: OSError | ValidationError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else str(first["msg"])
-    return str(error)

@@ -181,6 +181,15 @@ class Freeze(Part):
         """Candidates by the fingerprint of their search trial."""
         return {candidate.fingerprint: candidate for candidate in self.candidates}
 
+    def tests(self, record: TrialRecord) -> bool:
+        """Whether a trial is one that answers the test questions if it is completed.
+
+        It repeats a candidate on one of the seeds, or, if nothing is run again, is a candidate.
+        """
+        if self.seeds:
+            return record.confirms in self.by_fingerprint and record.seed in self.seeds
+        return record.fingerprint in self.by_fingerprint
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -207,9 +216,7 @@ class Run:
         mine = [r for r in records if study.contexts.get(r.arm) == r.context]
         searched = tuple(r for r in mine if not r.confirms and study.holds(r))
         known = {record.fingerprint for record in searched}
-        chosen = known & freeze.by_fingerprint.keys() if freeze else set()
-        seeds = freeze.seeds if freeze else ()
-        confirmed = tuple(r for r in mine if r.confirms in chosen and r.seed in seeds)
+        confirmed = tuple(r for r in mine if r.confirms in known and freeze and freeze.tests(r))
         used = known | {record.fingerprint for record in confirmed}
         former = (r for r in mine if r.fingerprint not in used and (r.confirms or r.test))
         return cls(
@@ -219,6 +226,18 @@ class Run:
             former=tuple(former),
             freeze=freeze,
         )
+
+    @property
+    def unanswered(self) -> list[TrialRecord]:
+        """Completed trials of what was frozen that have not answered the test as it is now."""
+        return [
+            record
+            for record in (*self.searched, *self.confirmed)
+            if record.status is Status.COMPLETED
+            and self.freeze is not None
+            and self.freeze.tests(record)
+            and not self.study.is_tested(record)
+        ]
 
     @property
     def fresh_trials(self) -> tuple[int, int]:

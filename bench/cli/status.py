@@ -18,7 +18,6 @@ from bench.ledger import Ledger
 from bench.provenance import shown_command
 from bench.record import RETRIED_ON_RESUME, Status
 from bench.study_record import Run
-from reports.confirmed import confirmed
 from reports.escape import headline, plain
 from reports.standings import completed
 
@@ -87,9 +86,7 @@ def run_status(folder: Path) -> RunStatus:
     ledger = Ledger(folder)
     ledger.check_inside()
     study, found = ledger.study(), ledger.records()
-    damaged = found.damaged | ledger.damaged_freeze()
-    freeze = None if ledger.damaged_freeze() else ledger.freeze()
-    run = Run.of(study, found.readable.values(), freeze)
+    run = Run.of(study, found.readable.values(), found.freeze)
     ended: dict[str, Counter[str]] = {arm: Counter() for arm in study.planned}
     for record in run.searched:
         ended[record.arm][record.status] += 1
@@ -97,30 +94,31 @@ def run_status(folder: Path) -> RunStatus:
         study=study.name,
         planned=study.planned,
         ended={arm: dict(counts) for arm, counts in ended.items()},
-        reasons={
-            record.trial: f"{record.status}: {headline(record.reason)}"
-            for record in sorted((*run.searched, *run.confirmed), key=lambda record: record.trial)
-            if record.reason and record.status not in {Status.PRUNED, Status.SKIPPED}
-        },
+        reasons=_reasons(run),
         confirmed=run.fresh_trials,
         lost=sum(record.status in RETRIED_ON_RESUME for record in run.confirmed),
-        frozen=freeze is not None or not completed(run.searched),
-        unscored=sorted(
-            record.trial
-            for entry in confirmed(run)
-            for record in entry.runs
-            if not study.is_tested(record)
-        ),
+        frozen=run.freeze is not None or not completed(run.searched),
+        unscored=sorted(record.trial for record in run.unanswered),
         at_work=[
             f"{at_work.trial} (attempt {at_work.attempt})"
             for at_work in ledger.at_work()
             if at_work.attempt
         ],
         running=ledger.locked,
-        damaged={path.name: fault for path, fault in damaged.items()},
+        damaged={path.name: fault for path, fault in found.damaged.items()},
         command=_command(study.command, folder),
         confirm=f"paretune confirm {shlex.quote(str(folder))}" if study.budget_spent else None,
     )
+
+
+def _reasons(run: Run) -> dict[str, str]:
+    """Why trials failed, by their names."""
+    records = sorted((*run.searched, *run.confirmed), key=lambda record: record.trial)
+    return {
+        record.trial: f"{record.status}: {headline(record.reason)}"
+        for record in records
+        if record.reason and record.status not in {Status.PRUNED, Status.SKIPPED}
+    }
 
 
 def show_status(folder: Path, *, as_json: bool) -> int:

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -16,7 +15,7 @@ from rich.text import Text
 from bench.cli.console import SUCCESS, out
 from bench.cli.limits import SECONDS, amount
 from bench.errors import InputError
-from bench.ledger import AtWork, Ledger
+from bench.ledger import AtWork, Ledger, read_record
 from bench.record import TrialRecord
 from bench.study_record import Run
 from reports.escape import plain
@@ -109,11 +108,8 @@ class Follower:
 
 
 def _read(path: Path, stamp: tuple[int, int, int]) -> _File:
-    try:
-        record = TrialRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return _File(stamp=stamp, record=None)
-    return _File(stamp=stamp, record=record if record.fingerprint == path.stem else None)
+    record = read_record(path)
+    return _File(stamp=stamp, record=None if isinstance(record, str) else record)
 
 
 def watch_leaderboard(folder: Path, sort: str | None, every: str | None) -> int:

@@ -200,7 +200,7 @@ def _resume(prepared: Prepared, found: Records) -> _Standing:
         and plan.keep(record)
     ]
     notices = []
-    for path, fault in (found.damaged | prepared.ledger.damaged_freeze()).items():
+    for path, fault in found.damaged.items():
         notices.append(f"{path.name} was damaged ({fault}); set aside as {set_aside(path).name}")
     if apart := len(found.readable) - len(mine):
         notices.append(

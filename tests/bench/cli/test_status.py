@@ -77,7 +77,7 @@ def test_a_damaged_freeze_is_told_and_kept_from_those_who_only_look(tmp_path: Pa
 
     assert list(found.damaged) == ["frozen.json"]
     assert found.is_open
-    with pytest.raises(LedgerError, match="it sets the file aside"):
+    with pytest.raises(LedgerError, match="frozen.json: Invalid JSON(.|\n)*it sets damaged files aside"):
         Ledger(folder).run()
     assert (folder / "frozen.json").read_text() == "{"
 
