@@ -227,6 +227,11 @@ class TrialRecord(Part):
         """Knobs and learning rate by name."""
         return {**self.knobs, LEARNING_RATE: self.learning_rate}
 
+    @property
+    def was_shared(self) -> bool:
+        """Whether other trials may have used the device while this one was timed."""
+        return self.seconds is not None and self.seconds.device_shared
+
     @classmethod
     def of(cls, spec: TrialSpec, status: Status, **parts: Any) -> TrialRecord:
         """The record of a trial that ended like this.

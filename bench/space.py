@@ -19,6 +19,9 @@ Value: TypeAlias = bool | int | float | str
 LEARNING_RATE = "learning_rate"
 """The one searched knob that belongs to training, not to the strategy."""
 
+LOGARITHMIC = " (log)"
+"""How a range that is searched in the logarithm ends as text."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Uniform:
@@ -63,7 +66,7 @@ class Uniform:
         return number and self.low <= float(value) <= self.high
 
     def __str__(self) -> str:
-        return f"{self.low:g} … {self.high:g}{' (log)' if self.log else ''}"
+        return f"{self.low:g} … {self.high:g}{LOGARITHMIC if self.log else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,7 @@ class Integer:
         return whole and self.low <= value <= self.high  # type: ignore[operator]
 
     def __str__(self) -> str:
-        return f"{self.low} … {self.high}{' (log)' if self.log else ''}"
+        return f"{self.low} … {self.high}{LOGARITHMIC if self.log else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import NonNegativeInt
 
 from bench.record import SCHEMA, Part, Status, TrialRecord
+from bench.space import LOGARITHMIC
 from bench.spec import TrainSettings
 
 
@@ -124,6 +125,10 @@ class StudyRecord(Part):
     left_out: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
+    def in_logarithm(self, arm: str, knob: str) -> bool:
+        """Whether a knob of an arm is searched in the logarithm."""
+        return self.spaces[arm][knob].endswith(LOGARITHMIC)
+
     def is_tested(self, record: TrialRecord) -> bool:
         """Whether a trial has answered the test questions as they are now."""
         return record.test is not None and record.test.data == self.splits["test"].fingerprint
@@ -181,8 +186,12 @@ class Freeze(Part):
         """Candidates by the fingerprint of their search trial."""
         return {candidate.fingerprint: candidate for candidate in self.candidates}
 
-    def tests(self, record: TrialRecord) -> bool:
-        """Whether a trial is one that answers the test questions if it is completed.
+    def awaits(self, record: TrialRecord) -> bool:
+        """Whether a trial is to answer the test questions."""
+        return record.status is Status.COMPLETED and self.chose(record)
+
+    def chose(self, record: TrialRecord) -> bool:
+        """Whether a trial is one of what was chosen.
 
         It repeats a candidate on one of the seeds, or, if nothing is run again, is a candidate.
         """
@@ -216,7 +225,7 @@ class Run:
         mine = [r for r in records if study.contexts.get(r.arm) == r.context]
         searched = tuple(r for r in mine if not r.confirms and study.holds(r))
         known = {record.fingerprint for record in searched}
-        confirmed = tuple(r for r in mine if r.confirms in known and freeze and freeze.tests(r))
+        confirmed = tuple(r for r in mine if r.confirms in known and freeze and freeze.chose(r))
         used = known | {record.fingerprint for record in confirmed}
         former = (r for r in mine if r.fingerprint not in used and (r.confirms or r.test))
         return cls(
@@ -233,10 +242,7 @@ class Run:
         return [
             record
             for record in (*self.searched, *self.confirmed)
-            if record.status is Status.COMPLETED
-            and self.freeze is not None
-            and self.freeze.tests(record)
-            and not self.study.is_tested(record)
+            if self.freeze and self.freeze.awaits(record) and not self.study.is_tested(record)
         ]
 
     @property

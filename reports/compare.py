@@ -21,7 +21,6 @@ from reports.twins import (
     jitters,
     ratios,
     twins,
-    was_shared,
 )
 
 
@@ -136,7 +135,7 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     environments = _environments((*all_records(first), *all_records(second)))
     common = sorted(twins(first, second), key=lambda twin: twin.first.trial)
     timed = [twin for twin in common if twin.same_code and twin.same_environment]
-    alone = [twin for twin in timed if not was_shared(twin)]
+    alone = [twin for twin in timed if not (twin.first.was_shared or twin.second.was_shared)]
     mine, others = _samples(first, environments), _samples(second, environments)
     return Comparison(
         asked=_asked(first.study, second.study),

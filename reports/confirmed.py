@@ -51,6 +51,11 @@ class Confirmed:
         assert self.trial.parameters is not None  # only completed trials are frozen
         return self.trial.parameters.trained
 
+    @property
+    def was_shared(self) -> bool:
+        """Whether any run was timed on a device that other trials may have used meanwhile."""
+        return any(run.was_shared for run in self.runs)
+
     def right(self, split: Split) -> Right:
         """Which questions each run with a score answered right: ``(seeds, questions)``.
 

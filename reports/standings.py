@@ -17,19 +17,6 @@ FAILURES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A confidence interval of an accuracy, as shares 0 … 1."""
-
-    low: float
-    high: float
-
-    @property
-    def half(self) -> float:
-        """Half of its width."""
-        return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True, kw_only=True)
 class Standing:
     """One arm of a study, in the search.
 
@@ -73,24 +60,6 @@ class Standing:
         """The counts in words: ``3 completed, 1 diverged, 1 missing``."""
         parts = [f"{count} {status.replace('_', ' ')}" for status, count in self.ends.items()]
         return ", ".join(parts + ([f"{self.missing} missing"] if self.missing else []))
-
-
-def wilson(right: int, questions: int, confidence: float = 0.95) -> Interval:
-    """Interval of a share by Wilson's score method.
-
-    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n), with p = right/n and z the normal quantile.
-
-    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953.
-
-    Args:
-        right: questions answered right.
-        questions: questions asked, at least 1.
-        confidence: coverage asked for.
-    """
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(right, questions, 1 - confidence, method="wilson")
-    return Interval(low=max(0.0, float(low)), high=min(1.0, float(high)))
 
 
 def completed(records: Iterable[TrialRecord]) -> list[TrialRecord]:

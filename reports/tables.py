@@ -15,7 +15,6 @@ from reports.leaderboard import Row, rows
 from reports.metrics import METRICS
 from reports.standings import Standing, in_order, standings
 from reports.statistics.uncertainty import Estimate
-from reports.text.cautions import shared
 
 COSTS = (
     "trained_parameters",
@@ -66,7 +65,7 @@ def _leaderboard_row(row: Row) -> dict[str, Any]:
         "better_than_next": entry and entry.better_than_next,
         "accuracy_before": entry and entry.cost("accuracy_before"),
         **{name: entry and entry.cost(name) for name in COSTS},
-        "device_shared": entry and shared(entry.confirmed.runs) > 0,
+        "device_shared": entry and entry.confirmed.was_shared,
         "untested": None if entry else row.untested(),
     }
 

@@ -171,12 +171,6 @@ def _apart(one: Sequence[int], other: Sequence[int]) -> int:
     return int(np.not_equal(one, other).sum())
 
 
-def was_shared(twin: Twin) -> bool:
-    """Whether either was timed on a device that other trials may have used meanwhile."""
-    seconds = (twin.first.seconds, twin.second.seconds)
-    return any(one is not None and one.device_shared for one in seconds)
-
-
 def ratios(alone: Sequence[Twin]) -> Iterator[Ratio]:
     """Each of ``TIMINGS`` that both have, over twins that were timed alone in one environment."""
     for name in TIMINGS:

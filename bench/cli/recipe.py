@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -148,10 +148,8 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
         record: of the search.
         inputs: of the study.
     """
-    default = TrainSettings()
-    asked = {field.name: getattr(study.settings, field.name) for field in fields(TrainSettings)}
-    changed = {name for name, value in asked.items() if value != getattr(default, name)}
-    needs_file = bool(changed - set(STUDY_KEYS))
+    asked, changed = asdict(study.settings), _changed(study.settings)
+    needs_file = bool(changed.keys() - set(STUDY_KEYS))
     shown = [name for name in asked if name in STUDY_KEYS and (needs_file or name in changed)]
     name = f"{study.name[: LONGEST_NAME - len(record.trial) - 1]}-{record.trial}"
     words = ["sweep", *([inputs.file] if needs_file and inputs.file else [])]
@@ -185,18 +183,12 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
     found = [entry for entry in entry_points(group=GROUP) if entry.name == record.strategy]
     if not found:
         return None
-    default = TrainSettings()
-    changed = {
-        field.name: getattr(study.settings, field.name)
-        for field in fields(TrainSettings)
-        if getattr(study.settings, field.name) != getattr(default, field.name)
-    }
     cut = {split: limit for split, limit in inputs.limits.items() if split != "test"}
     return PROGRAM.format(
         module=found[0].module,
         kind=found[0].attr,
         knobs=_arguments(record.knobs),
-        settings=_arguments(changed),
+        settings=_arguments(_changed(study.settings)),
         limits=_arguments(cut),
         model=inputs.model,
         dataset=inputs.dataset,
@@ -206,6 +198,12 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
         seed=record.seed,
         file=f"{record.trial}.safetensors",
     )
+
+
+def _changed(settings: TrainSettings) -> dict[str, object]:
+    """Settings that are not at their defaults."""
+    default = asdict(TrainSettings())
+    return {name: value for name, value in asdict(settings).items() if value != default[name]}
 
 
 def _arguments(values: Mapping[str, object]) -> str:

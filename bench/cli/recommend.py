@@ -15,7 +15,7 @@ from rich.text import Text
 from bench.cli.console import SOME_FAILED, SUCCESS, out
 from bench.cli.limits import make_wishes
 from bench.cli.recipe import command_for, inputs_of, program_for
-from bench.cli.recommend_document import LATENCY, advice_document, nothing_document, was_shared
+from bench.cli.recommend_document import LATENCY, advice_document, nothing_document
 from bench.errors import Faults, LedgerError
 from bench.ledger import Ledger
 from reports import show
@@ -94,7 +94,7 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
             " likely to be a little too high, and any it cannot be told apart from may be as good"
         )
     timed = any(limit.metric == LATENCY for limit in wishes.limits)
-    shared = [entry for entry in analysis.entries if was_shared(entry)]
+    shared = [entry for entry in analysis.entries if entry.confirmed.was_shared]
     if timed and shared:
         yield (
             f"--max-ms judges timings that are not comparable: {len(shared)} of"

@@ -11,13 +11,6 @@ from reports.recommend import Advice, Nothing, Versus, Wishes
 LATENCY = "inference_ms_p50"
 
 
-def was_shared(entry: Entry) -> bool:
-    """Whether any of its runs was timed on a device that other trials may have used meanwhile."""
-    return any(
-        run.seconds is not None and run.seconds.device_shared for run in entry.confirmed.runs
-    )
-
-
 def advice_document(advice: Advice, wishes: Wishes) -> dict[str, Any]:
     """The configuration to take and what it was weighed against."""
     return {
@@ -63,7 +56,7 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
         "seeds": {str(run.seed): value
                   for run, value in zip(runs, entry.seeds.values, strict=True)},
         "front_probability": entry.front_probability,
-        "device_shared": was_shared(entry),
+        "device_shared": entry.confirmed.was_shared,
         **{name: entry.cost(name) for name in ("trained_parameters", LATENCY, "stored_bytes")},
     }  # fmt: skip
 

@@ -133,7 +133,7 @@ def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:
     Raises:
         LedgerError: what its command asks for is not what was searched.
     """
-    now = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
+    now = prepared.contexts
     changed = sorted(arm for arm in contexts if now.get(arm) != contexts[arm])
     if changed:
         raise LedgerError(

@@ -64,14 +64,12 @@ class Searched:
         records: of the trials that have ended, earlier ones and scores included; fewer than
             planned after an interrupt or a budget.
         budget_spent: the budget that ended it too soon; ``None`` if none did.
-        unscored: whether an interrupt has left chosen trials without a test score.
         missing: trials that were to run and have not ended.
         interrupted: whether a person, or a batch system, has ended it.
     """
 
     records: list[TrialRecord]
     budget_spent: BudgetSpent | None
-    unscored: bool = False
     missing: int = 0
     interrupted: bool = False
 
@@ -134,7 +132,6 @@ class Dispatcher:
         return Searched(
             records=exam.marked(conductor.records),
             budget_spent=conductor.budget_spent,
-            unscored=exam.unfinished,
             missing=conductor.missing,
             interrupted=interrupted,
         )

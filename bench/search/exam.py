@@ -54,11 +54,6 @@ class Exam:
         """Whether a scoring that was handed out has not ended, so that it may come back."""
         return bool(self._sitting)
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether a scoring is still to be done; never before the first was handed out."""
-        return bool(self._waiting or self._sitting)
-
     def holds(self, trial_id: str) -> bool:
         """Whether that Tune trial scores one of ours."""
         return trial_id in self._sitting

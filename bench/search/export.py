@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import InputError
 from bench.record import TrialRecord
-from bench.search.plan import STATES
+from bench.search.plan import STATES, objectives
 from bench.space import Value
 from bench.storage import write_whole
 from bench.study_record import Run, StudyRecord
@@ -32,9 +32,6 @@ OBJECTIVES = ("validation accuracy", "trained parameters")
 
 SQLITE = b"SQLite format 3\0"
 """How every file of SQLite begins."""
-
-LOGARITHMIC = " (log)"
-"""How a range that is searched in the logarithm ends as text, see ``bench.space``."""
 
 
 def distributions(
@@ -55,8 +52,7 @@ def distributions(
     for knob in sorted(texts):
         values = [record.values[knob] for record in seen if knob in record.values]
         if knob in bounds:
-            log = texts[knob].endswith(LOGARITHMIC)
-            found[knob] = _range(bounds[knob], values, log=log)
+            found[knob] = _range(bounds[knob], values, log=study.in_logarithm(arm, knob))
         elif len(set(values)) > 1 or " | " in texts[knob]:
             found[knob] = CategoricalDistribution(sorted(set(values), key=str))
     return found
@@ -88,18 +84,11 @@ def _trial(run: Run, record: TrialRecord, known: dict[str, BaseDistribution]) ->
     params = {knob: record.values[knob] for knob in known if knob in record.values}
     return create_trial(
         state=state,
-        values=_objectives(record) if state is TrialState.COMPLETE else None,
+        values=objectives(record) if state is TrialState.COMPLETE else None,
         params=params,
         distributions={knob: known[knob] for knob in params},
         user_attrs=_attributes(run, record),
     )
-
-
-def _objectives(record: TrialRecord) -> list[float]:
-    accuracy, parameters = record.accuracy, record.parameters
-    assert accuracy is not None  # a completed trial has both
-    assert parameters is not None
-    return [accuracy.validation, float(parameters.trained)]
 
 
 def _attributes(run: Run, record: TrialRecord) -> dict[str, Any]:

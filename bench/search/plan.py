@@ -167,7 +167,7 @@ class Plan:
                 optuna.trial.create_trial(
                     params=values,
                     distributions=self._distributions(record.arm),
-                    values=_objectives(record) if state is TrialState.COMPLETE else None,
+                    values=objectives(record) if state is TrialState.COMPLETE else None,
                     state=state,
                 )
             )
@@ -191,7 +191,7 @@ class Plan:
         if trial is None:
             return
         state = STATES.get(record.status, TrialState.FAIL)
-        values = _objectives(record) if state is TrialState.COMPLETE else None
+        values = objectives(record) if state is TrialState.COMPLETE else None
         progress.study.tell(trial, values, state=state)
 
     def _values(self, name: str, number: int) -> Values:
@@ -245,7 +245,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
-def _objectives(record: TrialRecord) -> list[float]:
+def objectives(record: TrialRecord) -> list[float]:
     """Validation accuracy, to be raised, and trained parameters, to be lowered."""
     if record.accuracy is None or record.parameters is None:
         raise ValueError(f"{record.trial}: completed without a result")

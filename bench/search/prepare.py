@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,12 +78,30 @@ class Prepared:
 
     def left(self) -> dict[str, int]:
         """Trials per arm that no record of the run folder stands for."""
-        plan, contexts = self.plan(), {arm.name: self.context(arm) for arm in self.study.arms}
-        for record in self.ledger.records().readable.values():
-            mine = contexts.get(record.arm) == record.context and not record.confirms
-            if mine and record.number < self.planned[record.arm]:
-                plan.keep(record)
+        plan = self.plan()
+        for record in self.searched(self.ledger.records().readable.values()):
+            plan.keep(record)
         return plan.left_by_arm
+
+    def mine(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """Those of these settings, data and code, about as they came to the rungs."""
+        contexts = self.contexts
+        found = [record for record in records if contexts.get(record.arm) == record.context]
+        return sorted(found, key=lambda record: (record.arm, record.number))
+
+    def searched(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+        """Of these, planned trials of the search."""
+        planned = self.planned
+        return [
+            record
+            for record in self.mine(records)
+            if not record.confirms and record.number < planned[record.arm]
+        ]
+
+    @property
+    def contexts(self) -> dict[str, str]:
+        """Context per arm."""
+        return {arm.name: self.context(arm) for arm in self.study.arms}
 
     def tokens(self, split: str) -> TokenSplit:
         """The questions of an open split as the model reads them."""
@@ -192,7 +210,7 @@ class Prepared:
             truncated=truncated,
             tokenise_seconds=tokenise_seconds,
             arms={arm.name: arm.strategy.name for arm in self.study.arms},
-            contexts={arm.name: self.context(arm) for arm in self.study.arms},
+            contexts=self.contexts,
             spaces=self.spaces,
             bounds={arm.name: _bounds(arm) for arm in self.study.arms},
             starts={arm.name: len(arm.space.starts) for arm in self.study.arms},

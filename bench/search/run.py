@@ -52,19 +52,8 @@ class Outcome:
     @property
     def failed(self) -> tuple[TrialRecord, ...]:
         """Trials that ended without a result, or were frozen and could not be scored on test."""
-        freeze = self.run.freeze
-        to_be_scored = freeze.by_fingerprint if freeze and not self.interrupted else {}
-        again = bool(freeze and freeze.seeds)
-        return tuple(
-            record
-            for record in self.records
-            if record.status not in ENDED_WELL
-            or (
-                not self.study.is_tested(record)
-                and bool(record.confirms) == again
-                and (record.confirms or record.fingerprint) in to_be_scored
-            )
-        )
+        broken = (record for record in self.records if record.status not in ENDED_WELL)
+        return (*broken, *(() if self.interrupted else self.run.unanswered))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,30 +126,29 @@ def _through(stages: Stages, standing: _Standing, slots: Slots, options: Options
     prepared, study = stages.prepared, stages.study
     searched = list(standing.kept)
     try:
-        if options.search or not study.confirm:
+        if options.search:
             found = stages.search(standing.plan, standing.kept, slots, options.budget)
             searched = found.records
             if found.budget_spent:
                 spent = {"budget_spent": found.budget_spent}
                 prepared.ledger.write_study(study.model_copy(update=spent))
-            missing = sum(prepared.planned.values()) - len(searched)
-            broke_off = missing > 0 and found.budget_spent is None and options.search
-            more = bool(study.confirm) or not _is_tested(prepared, searched)
-            if broke_off or found.unscored or (found.interrupted and more):
+            broke_off = found.missing > 0 and found.budget_spent is None
+            more = bool(study.confirm) or not _is_tested(stages, searched)
+            if broke_off or (found.interrupted and more):
                 return False
         if not study.confirm:
             return True
         again = stages.confirm(searched, standing.again, slots.alone)
-        cut = again.interrupted and not _is_tested(prepared, again.records)
-        return not (again.missing or again.unscored or cut)
+        cut = again.interrupted and not _is_tested(stages, again.records)
+        return not (again.missing or cut)
     except KeyboardInterrupt:  # between two stages, where Tune does not catch it
         return False
 
 
-def _is_tested(prepared: Prepared, records: Iterable[TrialRecord]) -> bool:
+def _is_tested(stages: Stages, records: Iterable[TrialRecord]) -> bool:
     """Whether all that was frozen has answered the test questions."""
-    freeze = prepared.ledger.freeze()
-    return freeze is not None and not untested(prepared, freeze, records)
+    freeze = stages.prepared.ledger.freeze()
+    return freeze is not None and not untested(stages.study, freeze, records)
 
 
 def write_report(ledger: Ledger, run: Run) -> None:
@@ -188,17 +176,8 @@ class _Standing:
 
 def _resume(prepared: Prepared, found: Records) -> _Standing:
     """Compares the records with the plan; damaged files are set aside, so that they run again."""
-    plan = prepared.plan()
-    contexts = {arm.name: prepared.context(arm) for arm in prepared.study.arms}
-    mine = [r for r in found.readable.values() if contexts.get(r.arm) == r.context]
-    mine.sort(key=lambda record: (record.arm, record.number))  # about as they came to the rungs
-    kept = [
-        record
-        for record in mine
-        if not record.confirms
-        and record.number < prepared.planned[record.arm]
-        and plan.keep(record)
-    ]
+    plan, mine = prepared.plan(), prepared.mine(found.readable.values())
+    kept = [record for record in prepared.searched(mine) if plan.keep(record)]
     notices = []
     for path, fault in found.damaged.items():
         notices.append(f"{path.name} was damaged ({fault}); set aside as {set_aside(path).name}")
@@ -226,9 +205,9 @@ def _weights(
 def _is_open(prepared: Prepared, study: StudyRecord, standing: _Standing) -> bool:
     """Whether something that is or will be frozen has not been confirmed or tested."""
     if not study.confirm:
-        return bool(untested(prepared, frozen(prepared, standing.kept), standing.kept))
+        return bool(untested(study, frozen(prepared, standing.kept), standing.kept))
     confirmation, kept = resume_confirmation(prepared, study, standing.kept, standing.again)
-    return confirmation.left > 0 or bool(untested(prepared, confirmation.freeze, kept))
+    return confirmation.left > 0 or bool(untested(study, confirmation.freeze, kept))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

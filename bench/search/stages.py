@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.record import Status, TrialRecord
+from bench.record import TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Slots
@@ -55,7 +55,7 @@ class Stages:
         def choose(records: list[TrialRecord]) -> list[Scoring]:
             if self.study.confirm:
                 return []
-            return scorings(prepared, frozen(prepared, records), records)
+            return self.scorings(frozen(prepared, records), records)
 
         return self._dispatcher(slots, budget).run(plan, kept, choose)
 
@@ -77,8 +77,18 @@ class Stages:
         return self._dispatcher(slots, NO_BUDGET).run(
             confirmation,
             kept,
-            lambda records: scorings(self.prepared, confirmation.freeze, records),
+            lambda records: self.scorings(confirmation.freeze, records),
         )
+
+    def scorings(self, freeze: Freeze, records: Iterable[TrialRecord]) -> list[Scoring]:
+        """What is to be scored on test; only here is the seal of the test questions broken."""
+        chosen = untested(self.study, freeze, records)
+        if not chosen:
+            return []
+        test, data = self.prepared.test_tokens(freeze), self.study.splits["test"].fingerprint
+        return [
+            Scoring(spec=self.prepared.spec_of(record), test=test, data=data) for record in chosen
+        ]
 
     def _dispatcher(self, slots: Slots, budget: Budget) -> Dispatcher:
         return Dispatcher(
@@ -131,31 +141,15 @@ def resume_confirmation(
         observe(Narrowed(freeze=narrowed, stopped=stopped))
 
     confirmation = Confirmation(study, searched, freeze, make_spec=make_spec, write=write)
-    mine = [r for r in again if r.confirms in freeze.by_fingerprint and r.seed in freeze.seeds]
-    return confirmation, [record for record in mine if confirmation.keep(record)]
+    kept = [record for record in again if freeze.chose(record) and confirmation.keep(record)]
+    return confirmation, kept
 
 
 def untested(
-    prepared: Prepared, freeze: Freeze, records: Iterable[TrialRecord]
+    study: StudyRecord, freeze: Freeze, records: Iterable[TrialRecord]
 ) -> list[TrialRecord]:
-    """The trials of what was frozen that have not answered these test questions yet."""
-    data = prepared.dataset.test.summary.fingerprint
-    return [
-        record
-        for record in records
-        if record.status is Status.COMPLETED
-        and (record.confirms or record.fingerprint) in freeze.by_fingerprint
-        and (record.test is None or record.test.data != data)
-    ]
-
-
-def scorings(prepared: Prepared, freeze: Freeze, records: Iterable[TrialRecord]) -> list[Scoring]:
-    """What is to be scored on test; only here is the seal of the test questions broken."""
-    chosen = untested(prepared, freeze, records)
-    if not chosen:
-        return []
-    test, data = prepared.test_tokens(freeze), prepared.dataset.test.summary.fingerprint
-    return [Scoring(spec=prepared.spec_of(record), test=test, data=data) for record in chosen]
+    """The trials of what was frozen that have not answered the test as it is now."""
+    return [record for record in records if freeze.awaits(record) and not study.is_tested(record)]
 
 
 def worker_setup(

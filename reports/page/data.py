@@ -119,7 +119,7 @@ def axes(run: Run, arm: str) -> list[Json]:
     for knob, text in run.study.spaces[arm].items():
         ends = run.study.bounds.get(arm, {}).get(knob)
         if ends:
-            log = text.endswith("(log)") and ends[0] > 0
+            log = run.study.in_logarithm(arm, knob)
             found.append({"knob": clean(knob), "low": ends[0], "high": ends[1], "log": log})
         else:
             seen = sorted({str(r.values[knob]) for r in mine if knob in r.values})

@@ -19,7 +19,6 @@ from statistics import NormalDist
 import numpy as np
 
 from reports.confirmed import Right
-from reports.standings import wilson
 
 CONFIDENCE = 0.95
 """Coverage of every interval in a report."""
@@ -167,14 +166,32 @@ def _student(
     )
 
 
+def wilson(right: int, questions: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Ends of the interval of a share by Wilson's score method.
+
+    (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n), with p = right/n and z the normal quantile.
+
+    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953.
+
+    Args:
+        right: questions answered right.
+        questions: questions asked, at least 1.
+        confidence: coverage asked for.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(right, questions, 1 - confidence, method="wilson")
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
 def _of_questions(value: float, questions: int, *, of_seeds: bool) -> Estimate:
-    interval = wilson(round(value * questions), questions, CONFIDENCE)
+    low, high = wilson(round(value * questions), questions)
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     return Estimate(
         value=value,
-        low=interval.low,
-        high=interval.high,
-        error=interval.half / z,
+        low=low,
+        high=high,
+        error=(high - low) / 2 / z,
         freedom=max(1, questions - 1),
         of_seeds=of_seeds,
     )

@@ -33,7 +33,7 @@ def timed(analysis: Analysis) -> tuple[TrialRecord, ...]:
 
 def shared(records: Iterable[TrialRecord]) -> int:
     """How many of the trials were timed on a device that others may have used."""
-    return sum(record.seconds.device_shared for record in records if record.seconds)
+    return sum(record.was_shared for record in records)
 
 
 def timing_note(records: Sequence[TrialRecord]) -> Markdown | None:

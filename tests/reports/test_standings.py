@@ -1,4 +1,4 @@
-"""Which trial is chosen, what its interval is, how arms are ordered."""
+"""Which trial is chosen, and how arms are ordered."""
 
 from __future__ import annotations
 
@@ -8,26 +8,8 @@ import pytest
 
 from bench.errors import StudyError
 from bench.record import Status
-from reports.standings import best_trials, in_order, standings, wilson
+from reports.standings import best_trials, in_order, standings
 from tests.reports.records import broken, study, trial
-
-
-def test_the_wilson_interval_of_300_right_of_500() -> None:
-    interval = wilson(300, 500)
-    assert interval.low == pytest.approx(0.55645, abs=5e-5)
-    assert interval.high == pytest.approx(0.64200, abs=5e-5)
-
-
-def test_wilson_interval_agrees_with_newcombe_1998() -> None:
-    # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
-    for right, questions, low, high in [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ]:
-        interval = wilson(right, questions)
-        assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_the_highest_validation_accuracy_is_chosen() -> None:

@@ -77,8 +77,10 @@ def test_a_damaged_freeze_is_told_and_kept_from_those_who_only_look(tmp_path: Pa
 
     assert list(found.damaged) == ["frozen.json"]
     assert found.is_open
-    with pytest.raises(LedgerError, match="frozen.json: Invalid JSON(.|\n)*it sets damaged files aside"):
+    with pytest.raises(LedgerError) as caught:
         Ledger(folder).run()
+    assert "frozen.json: Invalid JSON" in str(caught.value)
+    assert "run the study's command again: it sets damaged files aside" in str(caught.value)
     assert (folder / "frozen.json").read_text() == "{"
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.standings import wilson
-from reports.statistics.uncertainty import Estimate, difference, mean_accuracy, mean_squares
+from reports.statistics.uncertainty import Estimate, difference, mean_accuracy, mean_squares, wilson
 from tests.reports.simulate import World
 
 WORLDS = [
@@ -24,6 +23,21 @@ def _answers(*rows: str) -> np.ndarray:
 
 def _contains(estimate: Estimate, value: float) -> bool:
     return estimate.low <= value <= estimate.high
+
+
+def test_the_wilson_interval_of_300_right_of_500() -> None:
+    assert wilson(300, 500) == pytest.approx((0.55645, 0.64200), abs=5e-5)
+
+
+def test_wilson_interval_agrees_with_newcombe_1998() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
+    for right, questions, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
+        assert wilson(right, questions) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_a_single_seed_has_wilsons_interval_and_says_so() -> None:
@@ -66,6 +80,15 @@ def test_seeds_that_move_nothing_add_no_variance_but_cost_freedom() -> None:
     assert estimate.freedom < 3
 
 
+def test_freedom_is_never_less_than_that_of_the_fewest_seeds() -> None:
+    # The two agree on almost every question, and seeds seem to add less than nothing: what is left
+    # of the variance is small beside the mean squares of the seeds that it was taken from.
+    generator = np.random.default_rng(7)
+    rights = [generator.random((5, 60)) < 0.27 for _ in range(200)]
+    found = [difference(first, ~first if n % 2 else first.copy()) for n, first in enumerate(rights)]
+    assert min(estimate.freedom for estimate in found) == pytest.approx(4)
+
+
 def test_where_only_seeds_vary_the_interval_is_students_over_seeds() -> None:
     right = np.repeat(_answers("1", "0", "1", "1", "0"), 400, axis=1)
     estimate = mean_accuracy(right)
@@ -87,8 +110,7 @@ def test_where_seeds_answer_alike_the_interval_is_students_over_questions() -> N
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_an_interval_is_never_a_point(right: bool, seeds: int) -> None:
     estimate = mean_accuracy(np.full((seeds, 500), right))
-    interval = wilson(500 * right, 500)
-    assert (estimate.low, estimate.high) == (interval.low, interval.high)
+    assert (estimate.low, estimate.high) == wilson(500 * right, 500)
     assert estimate.high - estimate.low > 0.007
     assert estimate.error > 0
 
