@@ -1,10 +1,10 @@
-"""Amounts as people write them, such as 300k, 1.2M or 5MiB, and the limits made of them."""
+"""The limits of a recommendation, from amounts as people write them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from bench.amounts import amount
 from bench.errors import Faults, InputError
 from reports.recommend import Limit, Wishes
 
@@ -14,24 +14,7 @@ BYTES = {
     "kib": 2**10, "mib": 2**20, "gib": 2**30,
 }  # fmt: skip
 MILLISECONDS = {"": 1, "ms": 1, "s": 1000}
-SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600}
 SHARES = {"": 1.0, "%": 0.01}
-
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-z%]*)", re.ASCII)
-
-
-def amount(text: str, units: Mapping[str, float]) -> float | None:
-    """A number above 0 with its unit, in upper or lower case; ``None`` if it is none.
-
-    Args:
-        text: such as ``1.2M``.
-        units: factor per unit that is allowed, in lower case.
-    """
-    found = _AMOUNT.fullmatch(text.strip().lower())
-    if found is None or found[2] not in units:
-        return None
-    return float(found[1]) * units[found[2]] or None
-
 
 OPTIONS = {
     "--max-parameters": ("trained_parameters", COUNTS, "300k, 1.2M or 74113"),

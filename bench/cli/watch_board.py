@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from bench.amounts import duration_of
 from bench.cli.console import SUCCESS, out
-from bench.cli.limits import SECONDS, amount
 from bench.errors import InputError
 from bench.ledger import AtWork, Ledger, read_record
 from bench.record import TrialRecord
@@ -145,12 +145,11 @@ def watch_leaderboard(folder: Path, sort: str | None, every: str | None) -> int:
 
 
 def _pause(every: str | None) -> float:
-    if every is None:
-        return EVERY
-    pause = amount(every, SECONDS)
-    if pause is None:
-        raise InputError(f"--every {every}: must be a time above 0 such as 500ms, 2s or 1m")
-    return pause
+    problems: list[str] = []
+    pause = duration_of("--every", every, problems)
+    if problems:
+        raise InputError(*problems)
+    return pause or EVERY
 
 
 def _screen() -> contextlib.AbstractContextManager[Live | None]:

@@ -8,11 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.amounts import duration_of
 from bench.errors import StudyError
-
-_NUMBER = r"\d+(?:\.\d+)?"
-_DURATION = re.compile(rf"(?:({_NUMBER})h)?\s*(?:({_NUMBER})m)?\s*(?:({_NUMBER})s)?")
-_SECONDS = (3600, 60, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +48,6 @@ def make_budget(time_budget: str | None, max_gpu_hours: float | None) -> Budget:
         gpu_hours=max_gpu_hours,
         said=f"{said}s" if said and said[-1].isdigit() else said,
     )
-
-
-def duration_of(option: str, text: str | None, problems: list[str]) -> float | None:
-    """Seconds of an option; ``None`` if it was not given or is no time, which is noted."""
-    seconds = None if text is None else duration(text)
-    if text is not None and seconds is None:
-        problems.append(
-            f"{option} {text}: must be a time above 0 such as 90s, 30m, 2h, 1h30m or plain seconds"
-        )
-    return seconds
-
-
-def duration(text: str) -> float | None:
-    """Seconds of a text such as ``1h30m``; ``None`` if it is none or 0."""
-    text = text.strip().lower()
-    if re.fullmatch(_NUMBER, text, re.ASCII):
-        return float(text) or None
-    found = _DURATION.fullmatch(text)
-    parts = found.groups(default="0") if found else ()
-    return sum(float(number) * unit for number, unit in zip(parts, _SECONDS, strict=False)) or None
 
 
 class Meter:

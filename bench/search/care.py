@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bench.amounts import duration_of
 from bench.errors import StudyError
 from bench.record import Status
-from bench.search.budget import duration_of
 
 DEATHS = 2
 """Workers that a configuration may cost: after the last of them it is put in quarantine."""

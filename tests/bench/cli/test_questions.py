@@ -10,27 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.limits import BYTES, COUNTS, MILLISECONDS, SHARES, amount
 from bench.study_record import Run
 from tests.asking import ACCURACIES, Command
 from tests.folders import write_run
 from tests.reports.simulate import World, simulated_run
-
-
-@pytest.mark.parametrize(
-    ("text", "units", "value"),
-    [
-        ("300k", COUNTS, 300_000), ("1.2M", COUNTS, 1_200_000), ("74113", COUNTS, 74_113),
-        ("5MB", BYTES, 5_000_000), ("5MiB", BYTES, 5 * 1024**2), (".5 kib", BYTES, 512),
-        ("0.8ms", MILLISECONDS, 0.8), ("1s", MILLISECONDS, 1000), ("60%", SHARES, 0.6),
-        ("5MB", COUNTS, None), ("", COUNTS, None), ("0", COUNTS, None), ("-3", COUNTS, None),
-        ("1e5", COUNTS, None), ("many", COUNTS, None), ("5 M B", BYTES, None), ("٣", COUNTS, None),
-    ],
-)  # fmt: skip
-def test_amounts_are_read_as_people_write_them(
-    text: str, units: dict[str, float], value: float | None
-) -> None:
-    assert amount(text, units) == pytest.approx(value)
 
 
 def test_a_recommendation_says_all_that_is_needed_to_take_it(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import StudyError
-from bench.search.budget import Budget, Meter, duration, make_budget
+from bench.search.budget import Budget, Meter, make_budget
 
 
 class Clock:
@@ -15,34 +15,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90s", 90),
-        ("30m", 1800),
-        ("2h", 7200),
-        ("1h30m", 5400),
-        ("1h 30m 15s", 5415),
-        ("1.5h", 5400),
-        ("45", 45),
-        ("0.5", 0.5),
-        (" 2H ", 7200),
-    ],
-)
-def test_a_duration_is_hours_minutes_and_seconds_or_plain_seconds(
-    text: str, seconds: float
-) -> None:
-    assert duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "soon", "5x", "30m2h", "1h30", "3 4", "-5", "-5m", "0", "0h", "1e3", "nan"]
-)
-def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(StudyError, match="such as 90s, 30m, 2h, 1h30m or plain seconds"):
-        make_budget(text, None)
 
 
 @pytest.mark.parametrize("hours", [0.0, -1.0, float("inf"), float("nan")])
