@@ -11,7 +11,7 @@ from rich.text import Text
 from bench.cli.console import err, out
 from bench.search.cluster import Demand, Slots
 from bench.search.estimate import ArmEstimate, Estimate, estimate
-from bench.search.prepare import Prepared
+from bench.search.prepared import Prepared
 from reports.escape import plain
 from reports.show import duration
 

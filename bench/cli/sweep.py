@@ -18,7 +18,8 @@ from bench.scrub import scrub
 from bench.search.budget import NO_BUDGET, Budget, make_budget
 from bench.search.care import USUAL_CARE, Care, make_care
 from bench.search.cluster import Demand
-from bench.search.prepare import Prepared, prepare
+from bench.search.prepare import prepare
+from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
 from bench.study import check_study, preset
 from reports.escape import plain

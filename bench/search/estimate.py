@@ -10,7 +10,7 @@ import ray
 from bench.errors import TrialRefused
 from bench.rehearsal import Rehearsal, rehearse
 from bench.search.cluster import Demand, Slots, cluster
-from bench.search.prepare import Prepared
+from bench.search.prepared import Prepared
 from bench.search.stages import worker_setup
 from bench.search.worker import WorkerSetup
 from bench.spec import TrialSpec

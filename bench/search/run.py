@@ -16,7 +16,7 @@ from bench.search.cluster import Demand, Slots, cluster
 from bench.search.events import Observer, Opened
 from bench.search.importances import importances
 from bench.search.plan import Plan
-from bench.search.prepare import Prepared
+from bench.search.prepared import Prepared
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
 from bench.storage import write_whole
 from bench.study_record import Run, StudyRecord

@@ -14,7 +14,7 @@ from bench.search.dispatch import Dispatcher, Searched
 from bench.search.events import Frozen, Narrowed, Observer
 from bench.search.freeze import make_freeze, still_holds
 from bench.search.plan import Plan
-from bench.search.prepare import Prepared
+from bench.search.prepared import Prepared
 from bench.search.worker import Scoring, WorkerSetup
 from bench.spec import TrialSpec
 from bench.study_record import Candidate, Freeze, StudyRecord

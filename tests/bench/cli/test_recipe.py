@@ -12,7 +12,8 @@ from bench.arm import make_arm
 from bench.cli.recipe import Inputs, command_for, inputs_of, program_for
 from bench.cli.sweep_command import parameters_of, request_of, words_of
 from bench.record import Status, TrialRecord
-from bench.search.prepare import Prepared, prepare
+from bench.search.prepare import prepare
+from bench.search.prepared import Prepared
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import Strategy, installed_strategies
