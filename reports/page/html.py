@@ -11,7 +11,7 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import show
+from reports import facts, results, show
 from reports.analysis import Analysis
 from reports.escape import without_folders
 from reports.leaderboard import rows
@@ -124,17 +124,17 @@ def _tables(analysis: Analysis) -> dict[str, Any]:
         "trial_count": len(trials),
         "first_page": page_tables.trials(trials[:FIRST_PAGE]),
         "tables": {
-            "front": tables_of_results.front(analysis),
-            "search_front": tables_of_results.search_front(run),
-            "pairs": tables_of_results.pairs(analysis),
+            "front": results.front(analysis),
+            "search_front": results.search_front(run),
+            "pairs": results.pairs(analysis),
             "costs": tables_of_results.costs(analysis),
             "budget": page_tables.budget(board, run),
             "failures": page_tables.failures(trials),
-            "settings": page_tables.settings(run),
-            "spaces": page_tables.spaces(run),
-            "splits": page_tables.splits(run),
+            "settings": facts.settings(run),
+            "spaces": facts.spaces(run),
+            "splits": facts.splits(run),
             "baselines": page_tables.baselines(run),
-            "provenance": page_tables.provenance(run),
+            "provenance": facts.provenance(run),
         },
     }
 

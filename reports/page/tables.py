@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 from bench.record import Status, TrialRecord
 from bench.study_record import Run
@@ -13,8 +12,7 @@ from reports.escape import headline
 from reports.leaderboard import Row
 from reports.metrics import METRICS
 from reports.page.data import FIGURES
-from reports.page.table import Cell, Table, figure
-from reports.text.cautions import environment_values
+from reports.table import Cell, Table, figure
 
 LISTED = 8
 """Names of trials in one cell."""
@@ -99,46 +97,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def settings(run: Run) -> Table:
-    """How every trial was trained, and how some were stopped."""
-    study = run.study
-    halving = study.halving.model_dump() if study.halving else {}
-    given = {**asdict(study.settings), **halving, "sampler": study.sampler, "seed": study.seed}
-    return Table(
-        name="settings",
-        headings=("setting", "value"),
-        rows=tuple((name, str(value)) for name, value in given.items()),
-        texts=2,
-    )
-
-
-def spaces(run: Run) -> Table:
-    """What was searched, one row per arm and knob."""
-    return Table(
-        name="spaces",
-        headings=("arm", "strategy", "knob", "range"),
-        rows=tuple(
-            (arm, run.study.arms.get(arm), knob, text)
-            for arm, knobs in run.study.spaces.items()
-            for knob, text in knobs.items()
-        ),
-        texts=4,
-    )
-
-
-def splits(run: Run) -> Table:
-    """The splits as they were used."""
-    return Table(
-        name="splits",
-        headings=("split", "fingerprint", "questions"),
-        rows=tuple(
-            (name, split.fingerprint, Cell(text=show.count(split.questions)))
-            for name, split in run.study.splits.items()
-        ),
-        texts=2,
-    )
-
-
 def baselines(run: Run) -> Table:
     """What needs no training."""
     study = run.study
@@ -150,26 +108,4 @@ def baselines(run: Run) -> Table:
             ("the position that is right most often in training", show.share(study.constant)),
             ("the longest choice", show.share(study.longest)),
         ),
-    )
-
-
-def provenance(run: Run) -> Table:
-    """What the figures came from: code, model, machines. Differing values are all listed."""
-    study = run.study
-    seen = [r.environment for r in (*run.searched, *run.confirmed) if r.environment]
-    fields = ("device", "precision", "threads", "attention", "python", "system", "packages")
-    return Table(
-        name="provenance",
-        headings=("of", "value"),
-        rows=(
-            ("paretune", study.paretune),
-            ("commit", study.commit or "not in a checkout"),
-            ("model", study.model),
-            ("model fingerprint", study.model_fingerprint),
-            ("tokenizer fingerprint", study.tokenizer),
-            ("backbone parameters", show.count(study.total_parameters)),
-            ("dataset", study.dataset),
-            *((name, "; ".join(environment_values(seen, name))) for name in fields),
-        ),
-        texts=2,
     )

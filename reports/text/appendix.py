@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from bench.record import Status
-from bench.study_record import Run, StudyRecord
+from bench.study_record import Run
 from reports import show
 from reports.escape import Markdown, headline
 from reports.leaderboard import VALIDATION
 from reports.standings import in_order, standings
-from reports.text import cautions
 from reports.text.markdown_table import figures, labels, table
 
 
@@ -90,56 +87,4 @@ def failures(run: Run) -> Markdown | None:
             for r in found
         ),
         left=4,
-    )
-
-
-def settings(study: StudyRecord) -> Markdown:
-    """How every trial was trained, and how some were stopped."""
-    halving = study.halving.model_dump() if study.halving else {}
-    return table(("setting", "value"), {**asdict(study.settings), **halving}.items(), left=2)
-
-
-def spaces(study: StudyRecord) -> Markdown:
-    """What was searched, one row per arm and knob."""
-    return table(
-        ("arm", "strategy", "knob", "range"),
-        (
-            [arm, study.arms.get(arm), knob, text]
-            for arm, knobs in study.spaces.items()
-            for knob, text in knobs.items()
-        ),
-        left=4,
-    )
-
-
-def splits(study: StudyRecord) -> Markdown:
-    """The splits as they were used."""
-    return table(
-        ("split", "fingerprint", "questions"),
-        (
-            [name, split.fingerprint, show.count(split.questions)]
-            for name, split in study.splits.items()
-        ),
-        left=2,
-    )
-
-
-def provenance(run: Run) -> Markdown:
-    """What the figures came from: code, model, machines. Differing values are all listed."""
-    study = run.study
-    seen = [r.environment for r in (*run.searched, *run.confirmed) if r.environment]
-    fields = ("device", "precision", "threads", "attention", "python", "system", "packages")
-    return table(
-        ("of", "value"),
-        [
-            ["paretune", study.paretune],
-            ["commit", study.commit or "not in a checkout"],
-            ["model", study.model],
-            ["model fingerprint", study.model_fingerprint],
-            ["tokenizer fingerprint", study.tokenizer],
-            ["backbone parameters", show.count(study.total_parameters)],
-            ["dataset", study.dataset],
-            *([name, "; ".join(cautions.environment_values(seen, name))] for name in fields),
-        ],
-        left=2,
     )

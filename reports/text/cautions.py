@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from bench.record import Environment, TrialRecord
+from bench.record import TrialRecord
 from bench.space import LEARNING_RATE
 from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed
 from reports.escape import Markdown, markdown, without_folders
+from reports.facts import environment_values
 from reports.standings import best_trials
 
 EDGE = 0.05
@@ -107,18 +108,6 @@ def _differing(who: str, records: Iterable[TrialRecord], names: Iterable[str]) -
                 f"{who} differ in {name} ({'; '.join(markdown(value) for value in values)}):"
                 " their timings, and perhaps their accuracies, are not comparable."
             )
-
-
-def environment_values(seen: Iterable[Environment], name: str) -> list[str]:
-    """The different values of one field of the environments, as text, in order of appearance."""
-    values = (getattr(environment, name) for environment in seen)
-    texts = (
-        ", ".join(f"{key} {version}" for key, version in sorted(value.items()))
-        if isinstance(value, dict)
-        else str(value)
-        for value in values
-    )
-    return list(dict.fromkeys(texts))
 
 
 def _data(run: Run) -> Iterable[str]:

@@ -9,12 +9,13 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined, Template
 
 from bench.record import TrialRecord
+from reports import facts, results
 from reports.analysis import Analysis
 from reports.escape import Markdown, fenced, without_folders
 from reports.figures.gallery import drawn
 from reports.standings import stopped_early
 from reports.text import appendix, cautions, findings, notes, sections
-from reports.text.markdown_table import safe
+from reports.text.markdown_table import safe, shown
 
 
 def report(analysis: Analysis) -> str:
@@ -31,6 +32,9 @@ def report(analysis: Analysis) -> str:
         together=_together,
         flagged=_flagged,
         sections=sections,
+        facts=facts,
+        results=results,
+        shown=shown,
         appendix=appendix,
         notes=notes,
         findings=findings,

@@ -8,6 +8,7 @@ from bench.record import TrialRecord
 from reports import show
 from reports.escape import Markdown, markdown, without_folders
 from reports.metrics import METRICS
+from reports.table import Cell, Content, Table
 
 
 def safe(value: object) -> str:
@@ -38,3 +39,15 @@ def figures(record: TrialRecord | None, names: Iterable[str]) -> list[str]:
 def labels(names: Iterable[str]) -> list[str]:
     """The headings of metrics of these names."""
     return [METRICS[name].label for name in names]
+
+
+def shown(found: Table) -> Markdown:
+    """A report's table; a range follows its figure in parentheses."""
+    cells = ([_text(content) for content in row] for row in found.rows)
+    return table(found.headings, cells, left=found.texts)
+
+
+def _text(content: Content) -> object:
+    if not isinstance(content, Cell):
+        return content
+    return f"{content.text} ({content.within})" if content.within else content.text

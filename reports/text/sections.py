@@ -8,9 +8,8 @@ from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.escape import Markdown
-from reports.front import points
 from reports.leaderboard import VALIDATION, Row, rows
-from reports.standings import Standing, in_order, standings
+from reports.standings import Standing, standings
 from reports.text import notes
 from reports.text.markdown_table import figures, labels, table
 
@@ -128,66 +127,6 @@ def matrix(analysis: Analysis) -> Markdown | None:
         cells[pair.second, pair.first] = Markdown(f"{bold}{show.points(-value)}{bold}")
     return table(
         ("points", *arms), ([one, *(cells.get((one, other)) for other in arms)] for one in arms)
-    )
-
-
-def pairs(analysis: Analysis) -> Markdown | None:
-    """Every two arms with interval, p-value and McNemar's counts."""
-    if not analysis.pairs:
-        return None
-    return table(
-        ("first", "second", "points (95 % interval)", "p, Holm", "different", "McNemar",
-         "detectable, points"),
-        (
-            [
-                pair.first,
-                pair.second,
-                f"{show.points(apart.value)} ({show.points(apart.low)} to"
-                f" {show.points(apart.high)})",
-                show.p_value(pair.p_holm),
-                "yes" if pair.is_different else "no",
-                f"{pair.mcnemar[0]} of {pair.mcnemar[1]}",
-                notes.detectable_points(pair.detectable),
-            ]
-            for pair in analysis.pairs
-            for apart in (pair.difference,)
-        ),
-        left=2,
-    )  # fmt: skip
-
-
-def front(analysis: Analysis) -> Markdown | None:
-    """The tested candidates in the plane of the front, fewest trained parameters first."""
-    if not analysis.entries:
-        return None
-    return table(
-        ("candidate", "knobs", "trained parameters", "test accuracy (95 % interval)",
-         "probability of front", "place"),
-        (
-            [
-                entry.confirmed.name,
-                show.knobs(entry.confirmed.trial.values),
-                show.count(entry.confirmed.trained_parameters),
-                _accuracy(entry),
-                show.probability(entry.front_probability),
-                entry.place,
-            ]
-            for entry in analysis.entries
-        ),
-        left=2,
-    )  # fmt: skip
-
-
-def search_front(run: Run) -> Markdown | None:
-    """The search's trials on the front of validation accuracy, fewest parameters first."""
-    found = [p.record for p in points(in_order(run.study, run.searched)) if p.on_front]
-    if not found:
-        return None
-    names = ("trained_parameters", VALIDATION, "train_seconds", "inference_ms_p50")
-    return table(
-        ("trial", "knobs", *labels(names)),
-        ([record.trial, show.knobs(record.values), *figures(record, names)] for record in found),
-        left=2,
     )
 
 

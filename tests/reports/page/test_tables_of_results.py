@@ -12,8 +12,9 @@ from bench.study_record import Candidate, Freeze, Run
 from reports import show
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
-from reports.page.table import Cell, Table
-from reports.page.tables_of_results import costs, front, pairs, search_front
+from reports.page.tables_of_results import costs
+from reports.results import front, pairs, search_front
+from reports.table import Cell, Table
 from tests.reports.busy import busy_analysis
 from tests.reports.records import study, trial
 

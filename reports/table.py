@@ -1,4 +1,4 @@
-"""What every table of the page is made of."""
+"""A table before it has a format: headings, and cells with their text."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Content: TypeAlias = Cell | str | int | None
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of the page.
+    """A table of a report.
 
     Attributes:
-        name: unique on the page.
+        name: unique in the report.
         headings: one per column.
         rows: cells; ``None`` is empty.
         texts: how many columns are text and aligned left, the first of them a heading of its row.
