@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from bench.errors import LedgerError
+from bench.location import Location
 from bench.record import Part, TrialRecord
-from bench.record_file import first_fault, read_file, to_json
+from bench.record_file import first_fault, read_files, to_json
+from bench.run_lock import closing, is_locked, locked_folder
 from bench.scrub import scrubbed
-from bench.storage import storage_error, write_whole
+from bench.share import WHOLE, Share
+from bench.storage import files, read_whole, remove, rename, write_whole
 from bench.study_record import Freeze, Run, StudyRecord
 
 FOLDERS = ("trials", "working", "checkpoints", "report")
 
 MENDED = "run the study's command again: it sets damaged files aside"
-
-PATIENCE = 0.5
-"""Seconds to wait for the lock, which whoever asks for the status holds for an instant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class Records:
     """
 
     readable: dict[str, TrialRecord]
-    damaged: dict[Path, str]
+    damaged: dict[Location, str]
     freeze: Freeze | None
 
 
@@ -62,35 +61,35 @@ class Ledger:
     """A run folder: ``study.json`` and ``FOLDERS``.
 
     Attributes:
-        folder: its path; made at the first write.
+        folder: where it lies; made at the first write.
     """
 
-    folder: Path
+    folder: Location
 
     @property
-    def report_folder(self) -> Path:
+    def report_folder(self) -> Location:
         """Where reports go."""
         return self.folder / "report"
 
-    def checkpoint(self, fingerprint: str) -> Path:
+    def checkpoint(self, fingerprint: str) -> Location:
         """File of the tensors that the trial trained."""
         return self.folder / "checkpoints" / f"{fingerprint}.safetensors"
 
-    def _trial(self, fingerprint: str) -> Path:
+    def _trial(self, fingerprint: str) -> Location:
         return self.folder / "trials" / f"{fingerprint}.json"
 
-    def stack(self, fingerprint: str) -> Path:
+    def stack(self, fingerprint: str) -> Location:
         """File where a worker that gives up a hung trial writes what it was doing."""
         return self.folder / "working" / f"{fingerprint}.stack"
 
     def read_stack(self, fingerprint: str) -> str | None:
         """What a worker that gave up a hung trial was doing; ``None`` if none did."""
         try:
-            return self.stack(fingerprint).read_text(encoding="utf-8", errors="replace") or None
+            return read_whole(self.stack(fingerprint)).decode(errors="replace") or None
         except OSError:
             return None
 
-    def _at_work(self, fingerprint: str) -> Path:
+    def _at_work(self, fingerprint: str) -> Location:
         return self.folder / "working" / f"{fingerprint}.json"
 
     def begin(self, at_work: AtWork) -> None:
@@ -99,11 +98,28 @@ class Ledger:
 
     def at_work(self) -> list[AtWork]:
         """Trials that have begun and not ended, by name."""
-        found = []
-        for path in (self.folder / "working").glob("*.json"):
-            with contextlib.suppress(OSError, ValidationError):
-                found.append(AtWork.model_validate_json(path.read_bytes()))
+        read = read_files([*self._files("working")], AtWork).values()
+        found = [at_work for at_work in read if not isinstance(at_work, str)]
         return sorted(found, key=lambda at_work: at_work.trial)
+
+    def _files(self, folder: str) -> dict[Location, tuple[object, ...]]:
+        """Records of a folder, each with a stamp that changes with it.
+
+        Raises:
+            LedgerError: the store does not answer.
+        """
+        try:
+            return files(self.folder / folder, ".json")
+        except OSError as error:
+            raise LedgerError(f"{self.folder}: {first_fault(error)}") from error
+
+    def trial_files(self) -> dict[Location, tuple[object, ...]]:
+        """Files of finished trials, each with a stamp that changes with it.
+
+        Raises:
+            LedgerError: the store does not answer.
+        """
+        return self._files("trials")
 
     def write(self, record: TrialRecord) -> TrialRecord:
         """Adds a finished trial, or replaces it by a fuller record of the same trial.
@@ -116,8 +132,9 @@ class Ledger:
         """
         record = scrubbed(record)
         write_whole(self._trial(record.fingerprint), to_json(record))
-        self._at_work(record.fingerprint).unlink(missing_ok=True)
-        self.stack(record.fingerprint).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # marks are only told
+            remove(self._at_work(record.fingerprint))
+            remove(self.stack(record.fingerprint))
         return record
 
     def write_study(self, study: StudyRecord) -> StudyRecord:
@@ -141,7 +158,7 @@ class Ledger:
         """
         path = self.folder / "study.json"
         try:
-            return StudyRecord.model_validate_json(path.read_bytes())
+            return StudyRecord.model_validate_json(read_whole(path))
         except FileNotFoundError:
             raise LedgerError(
                 f"{self.folder}: no study.json here; name a folder that `paretune sweep` wrote"
@@ -170,11 +187,18 @@ class Ledger:
         return found
 
     @property
-    def _frozen(self) -> Path:
+    def _frozen(self) -> Location:
         return self.folder / "frozen.json"
 
     def _freeze(self) -> Freeze | str | None:
-        return read_file(self._frozen, Freeze) if self._frozen.exists() else None
+        if self._frozen.is_symlink():
+            return "is a link"
+        try:
+            return Freeze.model_validate_json(read_whole(self._frozen))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            return first_fault(error)
 
     def run(self) -> Run:
         """Everything that belongs to the study as it stands.
@@ -191,7 +215,7 @@ class Ledger:
 
     def records(self) -> Records:
         """All that was found and chosen; damaged files are named, not hidden and not changed."""
-        read = {path: read_record(path) for path in sorted((self.folder / "trials").glob("*.json"))}
+        read = read_records([*self.trial_files()])
         freeze = self._freeze()
         damaged = {path: found for path, found in read.items() if isinstance(found, str)}
         return Records(
@@ -201,50 +225,29 @@ class Ledger:
         )
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other commands from writing here; the system frees it with the process.
+    def lock(self, share: Share = WHOLE) -> Iterator[None]:
+        """Keeps other commands from running the same trials.
 
-        Clears away what a command that was killed has left half done.
+        What a command that was killed has left half done is cleared away, if no other can be at
+        work here.
 
         Raises:
             LedgerError: another command is at work in this folder, or it leads out of itself.
             StorageError: the folder cannot be made.
         """
-        path = self.folder / ".lock"
-        lock = FileLock(path, timeout=PATIENCE)
-        is_new = not self.folder.exists()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise LedgerError(
-                f"{self.folder}: another paretune command is writing here; wait for it or"
-                " choose another --out"
-            ) from None
-        except OSError as error:
-            raise storage_error(path, 0, error) from error
-        try:
+        with locked_folder(self.folder, share):
             self.check_inside()
-            self._clear()
+            self._clear(share)
             yield
-        finally:
-            if list(self.folder.iterdir()) == [path]:  # nothing came of it: leave no trace
-                path.unlink()
-                if is_new:
-                    self.folder.rmdir()
-            lock.release()
 
     @property
     def locked(self) -> bool:
         """Whether a command is writing here."""
-        try:
-            with (self.folder / ".lock").open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # there is none, or not for us to read
-            return False
-        return False
+        return is_locked(self.folder)
+
+    def closing(self) -> AbstractContextManager[bool]:
+        """Lets one of several commands confirm, test and report; tells whether it is this one."""
+        return closing(self.folder)
 
     def check_inside(self) -> None:
         """Makes sure that nothing here leads elsewhere.
@@ -258,28 +261,31 @@ class Ledger:
                 *(f"{self.folder / name}: is a link, a folder is needed" for name in links)
             )
 
-    def _clear(self) -> None:
+    def _clear(self, share: Share) -> None:
         """Removes temporary files and marks; of trials that workers died of the mark is kept."""
-        left = [*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")]
-        for path in (*left, *(self.folder / "working").glob("*.stack")):
-            path.unlink(missing_ok=True)
+        if share.is_part:
+            return  # they may be of the other parts
+        if isinstance(self.folder, Path):
+            left = [*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")]
+            for path in (*left, *(self.folder / "working").glob("*.stack")):
+                path.unlink(missing_ok=True)
         for at_work in self.at_work():
             if at_work.deaths:
                 self.begin(at_work.model_copy(update={"attempt": 0}))
             else:
-                self._at_work(at_work.fingerprint).unlink(missing_ok=True)
+                remove(self._at_work(at_work.fingerprint))
 
 
-def read_record(path: Path) -> TrialRecord | str:
-    """The record of a finished trial, or what is wrong with its file."""
-    found = read_file(path, TrialRecord)
-    if isinstance(found, str) or found.fingerprint == path.stem:
-        return found
-    return f"holds the record of {found.fingerprint}"
+def read_records(paths: list[Location]) -> dict[Location, TrialRecord | str]:
+    """The record of each finished trial, or what is wrong with its file."""
+    return {
+        path: found
+        if isinstance(found, str) or found.fingerprint == path.stem
+        else f"holds the record of {found.fingerprint}"
+        for path, found in read_files(paths, TrialRecord).items()
+    }
 
 
-def set_aside(damaged: Path) -> Path:
+def set_aside(damaged: Location) -> Location:
     """Renames a damaged file so that its trial can run again, and returns the new path."""
-    aside = damaged.with_suffix(".json.damaged")
-    damaged.replace(aside)
-    return aside
+    return rename(damaged, damaged.with_suffix(".json.damaged").name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from bench.location import Location
+from bench.storage import read_all
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -15,13 +17,26 @@ def to_json(record: BaseModel) -> bytes:
     return (record.model_dump_json(indent=1) + "\n").encode()
 
 
-def read_file(path: Path, kind: type[Model]) -> Model | str:
+def read_file(path: Location, kind: type[Model]) -> Model | str:
     """The record in a file, or what is wrong with that."""
-    if path.is_symlink():
+    return read_files([path], kind)[path]
+
+
+def read_files(paths: list[Location], kind: type[Model]) -> dict[Location, Model | str]:
+    """The record in each file, or what is wrong with that."""
+    links = {path for path in paths if path.is_symlink()}
+    contents = read_all([path for path in paths if path not in links])
+    return {path: _record(contents.get(path), kind) for path in paths}
+
+
+def _record(content: bytes | OSError | None, kind: type[Model]) -> Model | str:
+    if content is None:
         return "is a link"
+    if isinstance(content, OSError):
+        return first_fault(content)
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
         return first_fault(error)
 
 

@@ -213,8 +213,8 @@ def recommend(
 
 @app.command(epilog=COMPARE)
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
-    second: Annotated[Path, typer.Argument(help="Another one.", metavar="RUN")],
+    first: Run,
+    second: Run,
     as_json: Json = False,
 ) -> None:
     """Set two runs side by side: what agrees, and what has drifted beyond noise.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from bench.cli.sweep import run_sweep
 from bench.cli.sweep_command import parameters_of, request_of, with_option, words_of
 from bench.ledger import Ledger
+from bench.location import Location
 
 USUAL_SEEDS = 5
 
 
-def confirm_run(folder: Path, seeds: int | None, **typed: Any) -> int:
+def confirm_run(folder: Location, seeds: int | None, **typed: Any) -> int:
     """Goes on with a run where its search stands, and returns the exit code.
 
     Args:

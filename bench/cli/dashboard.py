@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from bench.cli.console import SUCCESS, out
 from bench.errors import Faults, InputError
 from bench.ledger import Ledger
+from bench.location import Location
 
 HOST = "127.0.0.1"
 """Reached from this machine alone: whoever reaches a dashboard may change what it shows."""
@@ -31,7 +32,7 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def show_dashboard(folder: Path, port: int, export_only: Path | None) -> int:
+def show_dashboard(folder: Location, port: int, export_only: Path | None) -> int:
     """Writes the studies of a run to a file and serves Optuna's dashboard until Ctrl-C.
 
     Args:
@@ -56,7 +57,9 @@ def show_dashboard(folder: Path, port: int, export_only: Path | None) -> int:
     assert run is not None
     from bench.search.export import export_studies
 
-    path = export_only or ledger.report_folder / "optuna.db"
+    kept = ledger.report_folder
+    beside = kept / "optuna.db" if isinstance(kept, Path) else Path(f"{run.study.name}.db")
+    path = export_only or beside
     export_studies(run, path)
     out.print(f"Optuna studies: {path}", markup=False, highlight=False, soft_wrap=True)
     if application is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +11,7 @@ from bench.anatomy import skeleton
 from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
 from bench.ledger import Ledger
+from bench.location import Location
 from bench.measure import count
 from bench.search.run import write_report
 from bench.source import locate
@@ -25,13 +25,13 @@ from reports.text.terminal import leaderboard_view
 EXAMPLES = 3
 
 
-def show_leaderboard(folder: Path, sort: str | None) -> int:
+def show_leaderboard(folder: Location, sort: str | None) -> int:
     """Prints the leaderboard of a run folder."""
     out.print(leaderboard_view(Ledger(folder).run(), sort))
     return SUCCESS
 
 
-def rewrite_report(folder: Path) -> int:
+def rewrite_report(folder: Location) -> int:
     """Writes the report of a run folder from its records."""
     ledger = Ledger(folder)
     ledger.run()  # told before anything is made in a folder that is none of ours

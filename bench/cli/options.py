@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from bench.location import location
 
 Model = Annotated[
     str | None, typer.Option(help="bundled, a Hub id or a folder.", show_default="bundled")
 ]
-Run = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+Run = Annotated[
+    Any, typer.Argument(help="A run folder, or its s3://… address.", metavar="RUN", parser=location)
+]
+"""A ``Location``, which Typer does not know."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 InsecureCluster = Annotated[
     bool, typer.Option("--insecure-cluster", help="Join a cluster that asks for no token.")

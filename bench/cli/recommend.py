@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -18,6 +17,7 @@ from bench.cli.recipe import command_for, inputs_of, program_for
 from bench.cli.recommend_document import LATENCY, advice_document, nothing_document
 from bench.errors import Faults, LedgerError
 from bench.ledger import Ledger
+from bench.location import Location
 from reports import show
 from reports.analysis import Analysis, Entry, analyse
 from reports.escape import plain
@@ -39,7 +39,7 @@ class Recipe:
     program: str | None
 
 
-def show_recommendation(folder: Path, asked: Mapping[str, str | None], *, as_json: bool) -> int:
+def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as_json: bool) -> int:
     """Prints the configuration to take, and returns the exit code: 1 if none fits.
 
     Args:
@@ -72,7 +72,7 @@ def show_recommendation(folder: Path, asked: Mapping[str, str | None], *, as_jso
     return SUCCESS
 
 
-def _checked(folder: Path, asked: Mapping[str, str | None]) -> tuple[Wishes, Analysis]:
+def _checked(folder: Location, asked: Mapping[str, str | None]) -> tuple[Wishes, Analysis]:
     faults, wishes, analysis = Faults(), Wishes(), None
     with faults.gathered():
         wishes = make_wishes(asked)

@@ -7,7 +7,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,7 @@ from rich.text import Text
 from bench.cli.console import SUCCESS, out
 from bench.cli.sweep_command import with_option
 from bench.ledger import Ledger
+from bench.location import Location
 from bench.provenance import shown_command
 from bench.record import RETRIED_ON_RESUME, Status
 from bench.study_record import Run
@@ -77,7 +77,7 @@ class RunStatus:
         return searched + self.lost
 
 
-def run_status(folder: Path) -> RunStatus:
+def run_status(folder: Location) -> RunStatus:
     """Where a run folder stands.
 
     Raises:
@@ -121,7 +121,7 @@ def _reasons(run: Run) -> dict[str, str]:
     }
 
 
-def show_status(folder: Path, *, as_json: bool) -> int:
+def show_status(folder: Location, *, as_json: bool) -> int:
     """Prints where a run folder stands."""
     found = run_status(folder)
     if as_json:
@@ -170,7 +170,7 @@ def _table(found: RunStatus) -> Table:
     return table
 
 
-def _command(command: str, folder: Path) -> str:
+def _command(command: str, folder: Location) -> str:
     """The command that wrote the folder, with ``--out`` where it lies now."""
     words = shlex.split(command)
     return shown_command(with_option(words[1:], "--out", str(folder)))

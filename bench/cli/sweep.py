@@ -12,6 +12,7 @@ from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
 from bench.errors import Faults, LedgerError, StudyError
+from bench.location import Location, location
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
@@ -37,7 +38,7 @@ class Request:
         study: study file or name of a preset.
         overrides: value per study key.
         sets: ``arm.knob=value`` settings.
-        folder: the run folder, ``None`` for the default.
+        folder: the run folder as text, ``None`` for the default.
         cpus: cores per trial.
         gpus: accelerators per trial.
         workers: most trials at a time.
@@ -58,7 +59,7 @@ class Request:
     study: str | None
     overrides: Mapping[str, Any]
     sets: tuple[str, ...]
-    folder: Path | None
+    folder: str | None
     cpus: float | None
     gpus: float | None
     workers: int | None
@@ -121,7 +122,9 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     with faults.gathered():
         path = _study_path(request.study)
     study = check_study(path, request.overrides, request.sets, faults)
-    folder = request.folder or RUNS / study.name
+    folder: Location = RUNS / study.name
+    with faults.gathered():
+        folder = location(request.folder) if request.folder else folder
     prepared = prepare(study, folder, shown_command(_again(request)), faults)
     if request.contexts is not None:
         _check_same(prepared, request.contexts)
@@ -173,7 +176,7 @@ def _again(request: Request) -> list[str]:
     return [word for word in request.command if word not in {"--json", "--dry-run"}]
 
 
-def _show_outcome(outcome: Outcome, folder: Path) -> None:
+def _show_outcome(outcome: Outcome, folder: Location) -> None:
     study = outcome.study
     out.print()
     out.print(leaderboard_view(outcome.run, None))
@@ -189,7 +192,7 @@ def _show_outcome(outcome: Outcome, folder: Path) -> None:
     out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _document(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def _document(outcome: Outcome, folder: Location) -> dict[str, Any]:
     return {
         "study": outcome.study.model_dump(mode="json", exclude={"answers"}),
         "freeze": outcome.run.freeze and outcome.run.freeze.model_dump(mode="json"),

@@ -48,7 +48,11 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run folder itself.", show_default="runs/NAME")
+        str | None,
+        typer.Option(
+            help="The run folder itself: a path, or s3://…, gs://… that all machines reach.",
+            show_default="runs/NAME",
+        ),
     ] = None,
     model: Model = None,
     dataset: Annotated[

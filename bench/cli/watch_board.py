@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -15,7 +13,8 @@ from rich.text import Text
 from bench.amounts import duration_of
 from bench.cli.console import SUCCESS, out
 from bench.errors import InputError
-from bench.ledger import AtWork, Ledger, read_record
+from bench.ledger import AtWork, Ledger, read_records
+from bench.location import Location
 from bench.record import TrialRecord
 from bench.study_record import Run
 from reports.escape import plain
@@ -55,14 +54,6 @@ class Look:
         return f"{study.name}: {', '.join(parts)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """A record's file as it was read: ``None`` if it could not be."""
-
-    stamp: tuple[int, int, int]
-    record: TrialRecord | None
-
-
 class Follower:
     """Looks at a run folder again and again, and reads only the records that have changed.
 
@@ -72,8 +63,8 @@ class Follower:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._trials = ledger.folder / "trials"
-        self._files: dict[str, _File] = {}
+        self._stamps: dict[Location, tuple[object, ...]] = {}
+        self._records: dict[Location, TrialRecord | str] = {}
 
     def look(self) -> Look:
         """What it holds now. Records that have not changed are the same objects as before.
@@ -84,35 +75,23 @@ class Follower:
         running = self._ledger.locked  # asked first: what is read once it has ended is whole
         study = self._ledger.study()
         self._read()
-        records = [file.record for _, file in sorted(self._files.items()) if file.record]
+        records = [found for found in self._records.values() if isinstance(found, TrialRecord)]
         return Look(
             run=Run.of(study, records, self._ledger.freeze()),
             at_work=tuple(one for one in self._ledger.at_work() if one.attempt),
-            unreadable=sum(file.record is None for file in self._files.values()),
+            unreadable=sum(isinstance(found, str) for found in self._records.values()),
             running=running,
         )
 
     def _read(self) -> None:
-        found: dict[str, _File] = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._trials) as entries:
-            for entry in entries:
-                if not entry.name.endswith(".json") or entry.is_symlink():
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    status = entry.stat()
-                    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-                    known = self._files.get(entry.name)
-                    same = known is not None and known.stamp == stamp
-                    found[entry.name] = known if known and same else _read(Path(entry), stamp)
-        self._files = found
+        stamps = self._ledger.trial_files()
+        changed = [path for path, stamp in stamps.items() if self._stamps.get(path) != stamp]
+        known = self._records | read_records(changed)
+        self._records = {path: known[path] for path in stamps}
+        self._stamps = stamps
 
 
-def _read(path: Path, stamp: tuple[int, int, int]) -> _File:
-    record = read_record(path)
-    return _File(stamp=stamp, record=None if isinstance(record, str) else record)
-
-
-def watch_leaderboard(folder: Path, sort: str | None, every: str | None) -> int:
+def watch_leaderboard(folder: Location, sort: str | None, every: str | None) -> int:
     """Shows the leaderboard of a run until its command ends, or a person ends this one.
 
     A terminal shows one view that is drawn again; elsewhere every change is written below the

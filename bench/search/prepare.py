@@ -7,19 +7,22 @@ import re
 from pathlib import Path
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from upath import UPath
 
 from bench.data import Limits
 from bench.errors import Faults
 from bench.ledger import Ledger
+from bench.location import Location
 from bench.provenance import outdated
 from bench.sealed import load_sealed
 from bench.search.prepared import Prepared
 from bench.source import locate, tokenizer_fingerprint
 from bench.spec import content_hash
+from bench.storage import files
 from bench.study import Study, StudyFile
 
 
-def prepare(study: Study, folder: Path, command: str, faults: Faults | None = None) -> Prepared:
+def prepare(study: Study, folder: Location, command: str, faults: Faults | None = None) -> Prepared:
     """Finds and checks model, data and run folder.
 
     Args:
@@ -76,16 +79,30 @@ def _unfit(
     return problems
 
 
-def _unusable(folder: Path) -> list[str]:
+def _unusable(folder: Location) -> list[str]:
     """Why nothing can be written to a folder, which may not exist yet."""
+    if not isinstance(folder, Path):
+        return _unreachable(folder)
     if folder.exists() and not folder.is_dir():
         return [f"--out {folder}: is a file, a folder is needed"]
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "study.json").exists():
-        ours = re.compile(r"\.lock|\..*\.tmp")
+        ours = re.compile(r"\.(.*\.)?lock|\..*\.tmp")
         foreign = [path.name for path in folder.iterdir() if not ours.fullmatch(path.name)]
         if foreign:
             return [f"--out {folder}: holds {foreign[0]} but no study; choose an empty folder"]
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(nearest, os.W_OK):
         return [f"--out {folder}: cannot be written"]
+    return []
+
+
+def _unreachable(folder: UPath) -> list[str]:
+    """Why a place in a store cannot be read, or is another's."""
+    try:
+        names = {path.name for path in files(folder, "")}
+    except OSError as error:
+        return [f"--out {folder}: {error}"]
+    foreign = sorted(name for name in names if not name.startswith("."))
+    if foreign and "study.json" not in names:
+        return [f"--out {folder}: holds {foreign[0]} but no study; choose an empty place"]
     return []

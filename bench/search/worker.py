@@ -7,22 +7,25 @@ import ctypes
 import faulthandler
 import os
 import resource
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from ray import tune
 
 from bench.errors import StorageError
 from bench.ledger import Ledger
+from bench.location import Location
 from bench.model import choose_precision
 from bench.record import TestScore
 from bench.scrub import scrub
 from bench.spec import Precision, TrialSpec
-from bench.storage import storage_error
+from bench.storage import local_copy, storage_error, write_whole
 from bench.tokens import TokenSplit
 from bench.trial import Progress, Trial, score_test
 from bench.weights import Weights
@@ -64,7 +67,7 @@ class WorkerSetup:
     threads: int
     use_gpu: bool
     device_shared: bool
-    folder: Path
+    folder: Location
     memory: int | None = None
     timeout: float | None = None
 
@@ -106,6 +109,10 @@ class TrialWorker(tune.Trainable):
             raise TypeError("wrap the class with tune.with_parameters(…, setup=…)")
         _keep_freed_memory()
         self._ledger = Ledger(setup.folder)
+        self._scratch: Path | None = None
+        if not isinstance(setup.folder, Path):
+            self._leftovers = tempfile.TemporaryDirectory(prefix="paretune-")
+            self._scratch = Path(self._leftovers.name)
         self._timeout = setup.timeout
         self._workbench = setup.workbench()
         if setup.memory is not None and not setup.use_gpu:
@@ -127,6 +134,7 @@ class TrialWorker(tune.Trainable):
         try:
             with self._watched(self._trial.spec):
                 progress: Progress = self._trial.advance()
+                self._store(self._trial.spec)
         except StorageError as error:
             return {STORAGE: error, "done": True}
         return {PROGRESS: progress, "done": progress.ended}
@@ -141,7 +149,20 @@ class TrialWorker(tune.Trainable):
             yield
             return
         left = max(0.001, self._began + self._timeout - time.perf_counter())
+        with self._stack_file(spec) as file:
+            faulthandler.dump_traceback_later(left, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+
+    @contextlib.contextmanager
+    def _stack_file(self, spec: TrialSpec) -> Iterator[TextIO]:
+        """Where a process that is ended says what it was doing; it has no time for a store."""
         path = self._ledger.stack(spec.fingerprint)
+        if not isinstance(path, Path):
+            yield sys.stderr
+            return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -149,11 +170,7 @@ class TrialWorker(tune.Trainable):
         except OSError as error:
             raise storage_error(path, 0, error) from error
         with file:
-            faulthandler.dump_traceback_later(left, exit=True, file=file)
-            try:
-                yield
-            finally:
-                faulthandler.cancel_dump_traceback_later()
+            yield file
         path.unlink(missing_ok=True)
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -162,8 +179,26 @@ class TrialWorker(tune.Trainable):
         self._scoring: Scoring | None = config.get(SCORING)
         spec: TrialSpec | None = config.get(SPEC)
         if spec is not None:
-            checkpoint = self._ledger.checkpoint(spec.fingerprint)
-            self._trial = Trial(spec, self._workbench, checkpoint)
+            self._trial = Trial(spec, self._workbench, self._checkpoint(spec))
+
+    def _checkpoint(self, spec: TrialSpec) -> Path:
+        """Where a trial writes what it has trained: its place, or here until it has ended."""
+        place = self._ledger.checkpoint(spec.fingerprint)
+        if isinstance(place, Path):
+            return place
+        assert self._scratch is not None
+        return self._scratch / place.name
+
+    def _store(self, spec: TrialSpec) -> None:
+        """Brings what a trial has written on this machine to its place.
+
+        Raises:
+            StorageError: it cannot be written there.
+        """
+        written, place = self._checkpoint(spec), self._ledger.checkpoint(spec.fingerprint)
+        if written != place and written.exists():
+            write_whole(place, written.read_bytes())
+            written.unlink()
 
     def _score(self) -> TestScore | str:
         """The score, or why there is none."""
@@ -171,8 +206,8 @@ class TrialWorker(tune.Trainable):
         assert task is not None
         checkpoint = self._ledger.checkpoint(task.spec.fingerprint)
         try:
-            with self._watched(task.spec):
-                return score_test(task.spec, self._workbench, checkpoint, task.test, task.data)
+            with self._watched(task.spec), local_copy(checkpoint) as file:
+                return score_test(task.spec, self._workbench, file, task.test, task.data)
         except Exception as error:  # noqa: BLE001 - the edge of a trial's second half
             return scrub(f"{type(error).__name__}: {error}")
 

@@ -66,7 +66,7 @@ def test_nothing_is_searched_no_budget_applies_and_the_folder_is_the_one_that_wa
 
     assert request.contexts == RUN.study.contexts
     assert request.max_gpu_hours is None
-    assert request.folder == tmp_path / "run"
+    assert request.folder == str(tmp_path / "run")
     assert request.command[:4] == ("sweep", "study.yaml", "--out", str(tmp_path / "run"))
     assert request.command[-2:] == ("--confirm", "5")
     assert "--out=old" not in request.command

@@ -1,0 +1,190 @@
+"""Who may write to a run folder: a lock of the system, or a lease in an object store.
+
+The system frees its locks with the process. A store knows no processes: there the holder writes its
+lease anew every few seconds, and one that has not changed for long is taken over.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+from upath import UPath
+
+from bench.errors import StorageError
+from bench.location import Location
+from bench.storage import create, read_whole, remove, storage_error, write_whole
+
+PATIENCE = 0.5
+"""Seconds to wait for a lock of the system, which whoever asks for it holds for an instant."""
+
+BEAT = 3.0
+"""Seconds after which a holder writes its lease anew."""
+
+STALE = 20.0
+"""Seconds after which a lease that has not changed is taken over."""
+
+SETTLE = 2.0
+"""Seconds after which whoever took a lease over looks whether another has done so too."""
+
+SKEW = 60.0
+"""Seconds by which clocks may differ where age alone tells whether a lease is alive."""
+
+
+class Taken(Exception):
+    """Another process holds it."""
+
+
+@contextlib.contextmanager
+def held(path: Location) -> Iterator[None]:
+    """Holds a lock for as long as the context lasts.
+
+    Raises:
+        Taken: another process holds it.
+        StorageError: it cannot be written.
+    """
+    with _file_lock(path) if isinstance(path, Path) else _lease(path):
+        yield
+
+
+def is_held(path: Location) -> bool:
+    """Whether a process holds a lock, as far as can be told without waiting."""
+    if not isinstance(path, Path):
+        return _is_alive(path)
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none, or not for us to read
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    lock = FileLock(path, timeout=PATIENCE)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Taken(str(path)) from None
+    except OSError as error:
+        raise storage_error(path, 0, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _lease(path: UPath) -> Iterator[None]:
+    token = uuid.uuid4().hex
+    try:
+        _take(path, token)
+    except OSError as error:
+        raise storage_error(path, 0, error) from error
+    ended = threading.Event()
+    beats = threading.Thread(target=_beat, args=(path, token, ended), daemon=True)
+    beats.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beats.join()
+        with contextlib.suppress(OSError):
+            if _read(path).get("token") == token:
+                remove(path)
+
+
+def _take(path: UPath, token: str) -> None:
+    """Writes a lease where there is none, or none that is alive.
+
+    Raises:
+        Taken: a live one is there.
+    """
+    if create(path, _content(token, 0)):
+        return
+    before = _read(path)
+    end = time.monotonic() + STALE
+    while before and not _is_dead(before) and time.monotonic() < end:
+        time.sleep(BEAT / 3)
+        now = _read(path)
+        if now and now != before:
+            raise Taken(str(path))
+        before = now
+    write_whole(path, _content(token, 0))
+    time.sleep(SETTLE)
+    if _read(path).get("token") != token:
+        raise Taken(str(path))
+
+
+def _beat(path: UPath, token: str, ended: threading.Event) -> None:
+    """Keeps a lease alive; ends the command, as Ctrl-C does, if another has taken it over."""
+    count = 0
+    while not ended.wait(BEAT):
+        count += 1
+        with contextlib.suppress(OSError, StorageError):  # a store out of reach may come back
+            if _read(path).get("token") not in {token, None}:
+                _thread.interrupt_main()
+                return
+            write_whole(path, _content(token, count), durable=False)
+
+
+def _content(token: str, count: int) -> bytes:
+    return json.dumps({"token": token, "beat": count, **_self()}).encode()
+
+
+def _self() -> dict[str, Any]:
+    """What tells this process from others, without naming its machine."""
+    with contextlib.suppress(OSError):
+        space = Path("/proc/self/ns/pid").readlink()  # containers of one machine count on their own
+        machine = f"{uuid.getnode()}/{psutil.boot_time():.0f}/{space}"
+        return {
+            "machine": hashlib.sha256(machine.encode()).hexdigest()[:16],
+            "process": os.getpid(),
+            "started": psutil.Process().create_time(),
+        }
+    return {}
+
+
+def _is_dead(lease: dict[str, Any]) -> bool:
+    """Whether its holder was a process of this machine that has ended."""
+    if "machine" not in lease or lease["machine"] != _self().get("machine"):
+        return False
+    try:
+        return bool(psutil.Process(lease["process"]).create_time() != lease["started"])
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _read(path: UPath) -> dict[str, Any]:
+    """A lease; empty if there is none."""
+    try:
+        content = json.loads(read_whole(path))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_alive(path: UPath) -> bool:
+    try:
+        lease = _read(path)
+        if not lease or _is_dead(lease):
+            return False
+        changed: datetime = path.fs.modified(path.path)
+        return (datetime.now(UTC) - changed).total_seconds() < STALE + SKEW
+    except OSError:
+        return False
