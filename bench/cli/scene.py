@@ -97,7 +97,7 @@ class Scene:
     def _begin(self, event: Opened | Frozen | Narrowed) -> None:
         if isinstance(event, Opened):
             self.study, self.workers = event.study, event.workers
-            self.planned = event.study.planned
+            self.planned = event.planned
             self.records = {record.fingerprint: record for record in event.kept}
             self.deadline = event.seconds and time.perf_counter() + event.seconds
             return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
+from bench.cli.sweep_command import without_option
 from bench.errors import Faults, LedgerError, StudyError
 from bench.location import Location, location
 from bench.provenance import shown_command
@@ -22,6 +23,7 @@ from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
+from bench.share import WHOLE, make_share
 from bench.study import check_study, preset
 from reports.escape import plain
 from reports.text.findings import unfinished
@@ -49,6 +51,7 @@ class Request:
         address: of an existing cluster.
         insecure_cluster: join one that asks for no token.
         fresh_workers: a new process for every trial.
+        shard: which share of the search, as text.
         dry_run: show the plan only.
         as_json: one JSON document instead of tables.
         command: everything that was typed.
@@ -70,6 +73,7 @@ class Request:
     address: str | None
     insecure_cluster: bool
     fresh_workers: bool
+    shard: str | None
     dry_run: bool
     as_json: bool
     command: tuple[str, ...]
@@ -113,12 +117,14 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     Raises:
         InputError: with everything that is wrong.
     """
-    faults, path = Faults(), None
+    faults, path, share = Faults(), None, WHOLE
     budget, care = NO_BUDGET, USUAL_CARE
     with faults.gathered():
         budget = make_budget(request.time_budget, request.max_gpu_hours)
     with faults.gathered():
         care = make_care(request.max_retries, request.trial_timeout)
+    with faults.gathered():
+        share = make_share(request.shard)
     with faults.gathered():
         path = _study_path(request.study)
     study = check_study(path, request.overrides, request.sets, faults)
@@ -128,7 +134,7 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     prepared = prepare(study, folder, shown_command(_again(request)), faults)
     if request.contexts is not None:
         _check_same(prepared, request.contexts)
-    return prepared, budget, care
+    return replace(prepared, share=share), budget, care
 
 
 def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:
@@ -172,8 +178,9 @@ def _study_path(name: str | None) -> Path | None:
 
 
 def _again(request: Request) -> list[str]:
-    """What to type to run it again: the same, less what only changes what is printed."""
-    return [word for word in request.command if word not in {"--json", "--dry-run"}]
+    """What to type to run it again: the same and whole, less what only changes what is printed."""
+    words = [word for word in request.command if word not in {"--json", "--dry-run"}]
+    return without_option(words, "--shard")
 
 
 def _show_outcome(outcome: Outcome, folder: Location) -> None:
@@ -186,7 +193,7 @@ def _show_outcome(outcome: Outcome, folder: Location) -> None:
             out.print(plain(line), markup=False, highlight=False)
     for notice in study.notices:
         out.print(f"note: {plain(notice)}", markup=False, highlight=False)
-    if told := unfinished(outcome.run):
+    if told := outcome.elsewhere or unfinished(outcome.run):
         out.print(plain(told), markup=False, highlight=False, soft_wrap=True)
     report = folder / "report" / "report.html"
     out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)

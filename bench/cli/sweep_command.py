@@ -151,6 +151,13 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
         str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
     ] = None,
     insecure_cluster: InsecureCluster = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the I-th of N shares of the search, beside commands that run the others.",
+            metavar="I/N",
+        ),
+    ] = None,
     supervised: Annotated[
         bool, typer.Option("--supervise", help="Start again whenever the sweep's process dies.")
     ] = False,
@@ -182,6 +189,18 @@ def with_option(words: Sequence[str], option: str, value: str) -> list[str]:
     place = given[-1]
     rest = words[place + 1 :] if "=" in words[place] else words[place + 2 :]
     return [*words[:place], option, value, *rest]
+
+
+def without_option(words: Sequence[str], option: str) -> list[str]:
+    """Words of a command less an option and its value."""
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == option:
+            next(rest, None)
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
 
 
 def words_of(command: str) -> list[str]:
@@ -244,6 +263,7 @@ def request_of(asked: Mapping[str, Any], command: Sequence[str]) -> Request:
         address=asked["address"],
         insecure_cluster=asked["insecure_cluster"],
         fresh_workers=asked["fresh_workers"],
+        shard=asked["shard"],
         dry_run=asked["dry_run"],
         as_json=asked["as_json"],
         command=tuple(command),

@@ -17,12 +17,14 @@ class Opened:
 
     Attributes:
         study: what was asked.
-        kept: records of earlier runs that count.
+        planned: trials per arm that are for this command to run.
+        kept: records of earlier runs that count as such.
         workers: trials that run at a time; 0 if there is nothing to run.
         seconds: the search may take; ``None`` is without end.
     """
 
     study: StudyRecord
+    planned: dict[str, int]
     kept: tuple[TrialRecord, ...]
     workers: int
     seconds: float | None = None

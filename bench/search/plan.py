@@ -22,6 +22,8 @@ from optuna.trial import TrialState
 from bench.arm import Arm
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
 from bench.search.halving import Rungs
+from bench.search.news import Telling, no_news
+from bench.share import WHOLE, Share
 from bench.space import Choice, Dimension, Integer, Value
 from bench.spec import TrialSpec
 
@@ -63,17 +65,21 @@ class _Progress:
 
     Attributes:
         study: Optuna's study of the arm.
-        left: numbers not given out yet, next one first.
+        all: numbers that are to be given out.
+        left: of them, those not given out yet, next one first.
         asked: Optuna's trial per number that is running.
         taken: configurations given out or finished.
         again: configuration per number whose record of an earlier run does not count.
+        ended: numbers whose record counts, of other commands too.
     """
 
     study: optuna.Study
+    all: frozenset[int]
     left: list[int]
     asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
     taken: list[Values] = field(default_factory=list)
     again: dict[int, Values] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)
 
 
 class Agenda(Protocol):
@@ -104,9 +110,11 @@ class Plan:
         seed: of the sampler.
         make_spec: turns an arm, a number and a configuration into a spec.
         rungs: where trials may be stopped early; by default nowhere.
+        share: the part of the trials that is given out; what others give out is learnt from.
+        news: tells what others have ended meanwhile.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a plan is made of
         self,
         arms: Iterable[Arm],
         *,
@@ -115,6 +123,8 @@ class Plan:
         seed: int,
         make_spec: MakeSpec,
         rungs: Rungs | None = None,
+        share: Share = WHOLE,
+        news: Telling = no_news,
     ) -> None:
         self._arms = {arm.name: arm for arm in arms}
         self._planned = planned
@@ -122,11 +132,22 @@ class Plan:
         self._seed = seed
         self._make_spec = make_spec
         self.rungs = rungs or Rungs()
+        self._news = news
+        self._is_part = share.is_part
         self._progress = {
             name: _Progress(
-                study=_new_study(f"{seed}/{name}", planned[name]), left=list(range(planned[name]))
+                study=_new_study(f"{seed}/{name}{f'/{share}' * share.is_part}", planned[name]),
+                all=frozenset(numbers),
+                left=numbers,
             )
-            for name in self._arms
+            for name, numbers in self._numbers(share).items()
+        }
+
+    def _numbers(self, share: Share) -> dict[str, list[int]]:
+        """Numbers of a share's trials, per arm."""
+        return {
+            name: [number for number in range(self._planned[name]) if share.holds(place, number)]
+            for place, name in enumerate(self._arms)
         }
 
     @property
@@ -138,6 +159,11 @@ class Plan:
     def left_by_arm(self) -> dict[str, int]:
         """Trials not given out yet, per arm."""
         return {name: len(progress.left) for name, progress in self._progress.items()}
+
+    @property
+    def all_by_arm(self) -> dict[str, frozenset[int]]:
+        """Numbers of the trials that are for this plan to give out, per arm."""
+        return {name: progress.all for name, progress in self._progress.items()}
 
     @property
     def studies(self) -> dict[str, optuna.Study]:
@@ -155,11 +181,14 @@ class Plan:
         """
         progress = self._progress[record.arm]
         values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
-        if record.status in RETRIED_ON_RESUME or self.rungs.void(record):
+        mine = record.number in progress.left
+        if mine and (record.status in RETRIED_ON_RESUME or self.rungs.void(record)):
             progress.again[record.number] = values
             return False
         self.rungs.count(record)
-        progress.left.remove(record.number)
+        if mine:
+            progress.left.remove(record.number)
+        progress.ended.add(record.number)
         progress.taken.append(values)
         if values:
             state = STATES.get(record.status, TrialState.FAIL)
@@ -177,6 +206,9 @@ class Plan:
         """The next trial, or ``None`` when all are given out."""
         if not self.left:
             return None
+        for record in self._news():
+            if record.number not in self._progress[record.arm].ended:
+                self.keep(record)
         name = max(self._progress, key=lambda name: len(self._progress[name].left))
         number = self._progress[name].left.pop(0)
         values = self._values(name, number)
@@ -187,6 +219,7 @@ class Plan:
         """Tells the rungs and Optuna how a trial that was given out has ended."""
         self.rungs.count(record)
         progress = self._progress[record.arm]
+        progress.ended.add(record.number)
         trial = progress.asked.pop(record.number, None)
         if trial is None:
             return
@@ -198,7 +231,7 @@ class Plan:
         arm, progress = self._arms[name], self._progress[name]
         if not arm.space.knobs:
             return {}
-        if self._sampler == "random" or number < len(arm.space.starts) or number in progress.again:
+        if self._is_drawn(arm, number) or number in progress.again:
             values = progress.again.get(number) or random_values(arm, number, self._seed)
             progress.study.enqueue_trial(values)
             progress.asked[number] = progress.study.ask(self._distributions(name))
@@ -210,6 +243,15 @@ class Plan:
                 return dict(trial.params)
             progress.study.tell(trial, state=TrialState.FAIL)
         return self._first_untaken(arm, progress)
+
+    def _is_drawn(self, arm: Arm, number: int) -> bool:
+        """Whether a configuration depends on nothing but its number.
+
+        In a space of finitely many, two commands that model on their own could choose the same.
+        """
+        is_known = number < len(arm.space.starts)
+        is_small = self._is_part and arm.space.size < math.inf
+        return self._sampler == "random" or is_known or is_small
 
     def _first_untaken(self, arm: Arm, progress: _Progress) -> Values:
         """A configuration of a nearly exhausted finite space, drawn until it is a new one."""

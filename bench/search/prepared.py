@@ -17,7 +17,9 @@ from bench.provenance import code_fingerprint, commit
 from bench.record import TrialRecord
 from bench.sealed import SealedDataset
 from bench.search.halving import Rungs
+from bench.search.news import News, no_news
 from bench.search.plan import Plan
+from bench.share import WHOLE, Share
 from bench.source import ModelSource, tokenizer_fingerprint
 from bench.space import Choice, Value
 from bench.spec import TrialSpec, content_hash
@@ -39,6 +41,7 @@ class Prepared:
         tokenizer: the model's tokenizer.
         data: content hash of what trials learn from and are validated on.
         command: the command that was typed.
+        share: the part of the search that this command runs.
     """
 
     study: Study
@@ -49,6 +52,7 @@ class Prepared:
     tokenizer: PreTrainedTokenizerBase
     data: str
     command: str
+    share: Share = WHOLE
 
     @property
     def planned(self) -> dict[str, int]:
@@ -61,7 +65,7 @@ class Prepared:
         return {arm.name: _shown_space(arm) for arm in self.study.arms}
 
     def plan(self) -> Plan:
-        """A fresh plan of all trials."""
+        """A fresh plan of all trials of this command's share."""
         file = self.study.file
         return Plan(
             self.study.arms,
@@ -70,6 +74,8 @@ class Prepared:
             seed=file.seed,
             make_spec=self.spec,
             rungs=Rungs(file.halving_rule, file.epochs),
+            share=self.share,
+            news=News(self.ledger, self.searched) if self.share.is_part else no_news,
         )
 
     def left(self) -> dict[str, int]:
@@ -78,6 +84,10 @@ class Prepared:
         for record in self.searched(self.ledger.records().readable.values()):
             plan.keep(record)
         return plan.left_by_arm
+
+    def awaited(self, records: Iterable[TrialRecord]) -> int:
+        """Planned trials, of all shares, that no record stands for."""
+        return sum(self.planned.values()) - len(self.searched(records))
 
     def mine(self, records: Iterable[TrialRecord]) -> list[TrialRecord]:
         """Those of these settings, data and code, about as they came to the rungs."""

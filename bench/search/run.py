@@ -6,21 +6,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from bench.clock import Stopwatch
 from bench.errors import StudyError
-from bench.ledger import Ledger, Records, set_aside
+from bench.ledger import Ledger
 from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
 from bench.search.events import Observer, Opened
 from bench.search.importances import importances
-from bench.search.plan import Plan
 from bench.search.prepared import Prepared
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
+from bench.search.standing import Ready, Standing, make_ready, resume
 from bench.storage import write_whole
 from bench.study_record import Run, StudyRecord
-from bench.tokens import TokenSplit
 from bench.weights import Weights
 from reports.write import render
 
@@ -33,11 +31,14 @@ class Outcome:
 
     Attributes:
         run: all records that belong to the study.
-        interrupted: whether trials or scorings are missing, and no budget is the reason.
+        interrupted: whether trials or scorings are missing, and neither a budget nor another
+            command that runs a share of the study is the reason.
+        elsewhere: what other such commands have left to do, in words; ``None`` if nothing.
     """
 
     run: Run
     interrupted: bool
+    elsewhere: str | None = None
 
     @property
     def study(self) -> StudyRecord:
@@ -53,7 +54,8 @@ class Outcome:
     def failed(self) -> tuple[TrialRecord, ...]:
         """Trials that ended without a result, or were frozen and could not be scored on test."""
         broken = (record for record in self.records if record.status not in ENDED_WELL)
-        return (*broken, *(() if self.interrupted else self.run.unanswered))
+        more_to_come = self.interrupted or self.elsewhere
+        return (*broken, *(() if more_to_come else self.run.unanswered))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +94,9 @@ def run_study(
         StorageError: the run folder cannot be written.
     """
     with ExitStack() as stack:
-        stack.enter_context(prepared.ledger.lock())
-        standing = _resume(prepared, prepared.ledger.records())
-        ready = _make_ready(prepared, (*standing.notices, *_open_cluster(demand)))
+        stack.enter_context(prepared.ledger.lock(prepared.share))
+        standing = resume(prepared, prepared.ledger.records())
+        ready = make_ready(prepared, (*standing.notices, *_open_cluster(demand)))
         if not options.search:
             spent = {"budget_spent": prepared.ledger.study().budget_spent}
             ready = replace(ready, study=ready.study.model_copy(update=spent))
@@ -118,7 +120,7 @@ def run_study(
         return _close(prepared, interrupted=not complete)
 
 
-def _through(stages: Stages, standing: _Standing, slots: Slots, options: Options) -> bool:
+def _through(stages: Stages, standing: Standing, slots: Slots, options: Options) -> bool:
     """Goes through all stages; whether they came to their end.
 
     After an interrupt no further one begins.
@@ -129,20 +131,46 @@ def _through(stages: Stages, standing: _Standing, slots: Slots, options: Options
         if options.search:
             found = stages.search(standing.plan, standing.kept, slots, options.budget)
             searched = found.records
-            if found.budget_spent:
+            if found.budget_spent and not prepared.share.is_part:
                 spent = {"budget_spent": found.budget_spent}
                 prepared.ledger.write_study(study.model_copy(update=spent))
             broke_off = found.missing > 0 and found.budget_spent is None
             more = bool(study.confirm) or not _is_tested(stages, searched)
             if broke_off or (found.interrupted and more):
                 return False
-        if not study.confirm:
-            return True
-        again = stages.confirm(searched, standing.again, slots.alone)
-        cut = again.interrupted and not _is_tested(stages, again.records)
-        return not (again.missing or cut)
+        if prepared.share.is_part:
+            return _together(stages, slots)
+        return not study.confirm or _confirmed(stages, searched, standing.again, slots)
     except KeyboardInterrupt:  # between two stages, where Tune does not catch it
         return False
+
+
+def _confirmed(
+    stages: Stages, searched: list[TrialRecord], again: Iterable[TrialRecord], slots: Slots
+) -> bool:
+    """Confirms and tests; whether that came to its end."""
+    found = stages.confirm(searched, again, slots.alone)
+    cut = found.interrupted and not _is_tested(stages, found.records)
+    return not (found.missing or cut)
+
+
+def _together(stages: Stages, slots: Slots) -> bool:
+    """Confirms and tests a search whose every share has ended; the first command there does it.
+
+    Returns:
+        Whether that came to its end, or is not for this command to do.
+    """
+    prepared = stages.prepared
+    with prepared.ledger.closing() as is_mine:
+        found = [*prepared.ledger.records().readable.values()]
+        if not is_mine or prepared.awaited(found):
+            return True
+        searched = prepared.searched(found)
+        if stages.study.confirm:
+            again = [record for record in prepared.mine(found) if record.confirms]
+            return _confirmed(stages, searched, again, slots)
+        tested = stages.search(prepared.plan(), searched, slots, NO_BUDGET)
+        return _is_tested(stages, tested.records)
 
 
 def _is_tested(stages: Stages, records: Iterable[TrialRecord]) -> bool:
@@ -157,52 +185,22 @@ def write_report(ledger: Ledger, run: Run) -> None:
         write_whole(ledger.report_folder / name, content)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Standing:
-    """Where a ledger stands.
-
-    Attributes:
-        plan: what is left of the search.
-        kept: records of the search that count.
-        again: records with fresh seeds.
-        notices: what there is to tell.
-    """
-
-    plan: Plan
-    kept: tuple[TrialRecord, ...]
-    again: tuple[TrialRecord, ...]
-    notices: tuple[str, ...]
-
-
-def _resume(prepared: Prepared, found: Records) -> _Standing:
-    """Compares the records with the plan; damaged files are set aside, so that they run again."""
-    plan, mine = prepared.plan(), prepared.mine(found.readable.values())
-    kept = [record for record in prepared.searched(mine) if plan.keep(record)]
-    notices = []
-    for path, fault in found.damaged.items():
-        notices.append(f"{path.name} was damaged ({fault}); set aside as {set_aside(path).name}")
-    if apart := len(found.readable) - len(mine):
-        notices.append(
-            f"{apart} records of other settings, data or code are in this run folder; left out"
-        )
-    again = tuple(record for record in mine if record.confirms)
-    return _Standing(plan=plan, kept=tuple(kept), again=again, notices=tuple(notices))
-
-
 def _weights(
-    prepared: Prepared, study: StudyRecord, standing: _Standing, options: Options
+    prepared: Prepared, study: StudyRecord, standing: Standing, options: Options
 ) -> Weights | None:
     """The pretrained model; ``None`` where there is nothing left to compute.
 
     Raises:
         ModelError: it cannot be loaded, which is told before Ray starts.
     """
-    if (options.search and standing.plan.left) or _is_open(prepared, study, standing):
+    searches = options.search and standing.plan.left
+    waits = prepared.share.is_part and prepared.awaited(standing.kept)
+    if searches or (not waits and _is_open(prepared, study, standing)):
         return Weights.of(prepared.source.backbone())
     return None
 
 
-def _is_open(prepared: Prepared, study: StudyRecord, standing: _Standing) -> bool:
+def _is_open(prepared: Prepared, study: StudyRecord, standing: Standing) -> bool:
     """Whether something that is or will be frozen has not been confirmed or tested."""
     if not study.confirm:
         return bool(untested(study, frozen(prepared, standing.kept), standing.kept))
@@ -210,33 +208,26 @@ def _is_open(prepared: Prepared, study: StudyRecord, standing: _Standing) -> boo
     return confirmation.left > 0 or bool(untested(study, confirmation.freeze, kept))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Ready:
-    """What trials learn from and are validated on, as tokens, and what the run folder says."""
-
-    train: TokenSplit
-    validation: TokenSplit
-    study: StudyRecord
-
-
-def _make_ready(prepared: Prepared, notices: tuple[str, ...]) -> _Ready:
-    """Makes the tokens once for all trials."""
-    clock = Stopwatch()
-    with clock.span("tokenise"):
-        train, validation = prepared.tokens("train"), prepared.tokens("validation")
-    study = prepared.record(
-        truncated=_truncated(train, validation),
-        tokenise_seconds=clock.seconds["tokenise"],
-        notices=notices,
-    )
-    return _Ready(train=train, validation=validation, study=study)
-
-
 def _close(prepared: Prepared, *, interrupted: bool) -> Outcome:
-    """Writes the report."""
-    run = prepared.ledger.run()
-    write_report(prepared.ledger, run)
-    return Outcome(run=run, interrupted=interrupted)
+    """Writes the report, of shares the one command that comes first."""
+    ledger, elsewhere = prepared.ledger, None
+    with ledger.closing() as is_mine:
+        run = ledger.run()
+        if is_mine:
+            write_report(ledger, run)
+    if prepared.share.is_part and not interrupted:
+        elsewhere = _elsewhere(prepared.awaited(run.searched), is_mine)
+    return Outcome(run=run, interrupted=interrupted, elsewhere=elsewhere)
+
+
+def _elsewhere(awaited: int, is_mine: bool) -> str | None:
+    """What other commands have left to do."""
+    if awaited:
+        return (
+            f"{awaited} planned trials have not ended yet: the share that ends last confirms, tests"
+            " and reports"
+        )
+    return None if is_mine else "another share is confirming, testing and reporting"
 
 
 @contextmanager
@@ -257,15 +248,12 @@ def _open_cluster(demand: Demand) -> list[str]:
     return []
 
 
-def _opened(ready: _Ready, standing: _Standing, slots: Slots | None, options: Options) -> Opened:
+def _opened(ready: Ready, standing: Standing, slots: Slots | None, options: Options) -> Opened:
+    mine = standing.plan.all_by_arm
     return Opened(
         study=ready.study,
-        kept=standing.kept,
+        planned={arm: len(numbers) for arm, numbers in mine.items()},
+        kept=tuple(record for record in standing.kept if record.number in mine[record.arm]),
         workers=slots.count if slots and standing.plan.left and options.search else 0,
         seconds=options.budget.seconds,
     )
-
-
-def _truncated(*splits: TokenSplit) -> float:
-    """Share of sequences that were cut."""
-    return sum(split.truncated for split in splits) / sum(split.sequences for split in splits)

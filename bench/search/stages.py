@@ -49,11 +49,14 @@ class Stages:
     def search(
         self, plan: Plan, kept: Sequence[TrialRecord], slots: Slots, budget: Budget
     ) -> Searched:
-        """Runs what is left of the search; without confirmation its chosen trials are tested."""
+        """Runs what is left of the search; without confirmation its chosen trials are tested.
+
+        Of a share of a search nothing is chosen before the others have ended, too.
+        """
         prepared = self.prepared
 
         def choose(records: list[TrialRecord]) -> list[Scoring]:
-            if self.study.confirm:
+            if self.study.confirm or (prepared.share.is_part and prepared.awaited(records)):
                 return []
             return self.scorings(frozen(prepared, records), records)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -38,7 +39,12 @@ SPEC = TrialSpec(
 )
 DONE = trial("lora", number=1, right=300, test=290, fingerprint=SPEC.fingerprint)
 EVENTS = (
-    Opened(study=study(("full", "lora"), planned=2), kept=(), workers=2),
+    Opened(
+        study=study(("full", "lora"), planned=2),
+        planned={"full": 2, "lora": 2},
+        kept=(),
+        workers=2,
+    ),
     Started(spec=SPEC, attempt=1),
     EpochDone(spec=SPEC, epoch=2, validation=0.512),
 )
@@ -110,7 +116,7 @@ def test_a_trial_stopped_early_is_shown_and_counts_for_the_time_that_is_left() -
 
 def test_what_is_left_is_no_more_than_the_time_budget() -> None:
     scene = Scene()
-    scene.take(Opened(study=EVENTS[0].study, kept=(), workers=2, seconds=100.0))
+    scene.take(replace(EVENTS[0], seconds=100.0))
 
     assert scene.eta is not None
     assert 99 < scene.eta <= 100
