@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -195,8 +196,10 @@ def _show_outcome(outcome: Outcome, folder: Location) -> None:
         out.print(f"note: {plain(notice)}", markup=False, highlight=False)
     if told := outcome.elsewhere or unfinished(outcome.run):
         out.print(plain(told), markup=False, highlight=False, soft_wrap=True)
-    report = folder / "report" / "report.html"
-    out.print(f"\nreport: {report}", markup=False, highlight=False, soft_wrap=True)
+    report = f"report: {folder / 'report' / 'report.html'}"
+    if outcome.elsewhere:
+        report = f"report of what there is: paretune report {shlex.quote(str(folder))}"
+    out.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _document(outcome: Outcome, folder: Location) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from ray.tune.search import Searcher
 from bench.errors import StorageError
 from bench.ledger import AtWork, Ledger
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
+from bench.search.agenda import Agenda
 from bench.search.budget import Meter
 from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict
 from bench.search.events import BudgetOver, Died, Ended, EpochDone, Halted, Observer, Started
 from bench.search.exam import Exam
-from bench.search.plan import Agenda
 from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
 from bench.spec import TrialSpec
 from bench.study_record import BudgetSpent

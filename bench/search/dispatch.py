@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from bench.ledger import Ledger
 from bench.record import TrialRecord
+from bench.search.agenda import Agenda
 from bench.search.budget import NO_BUDGET, Budget, Meter
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Slots
@@ -22,7 +23,6 @@ from bench.search.conductor import Conductor
 from bench.search.events import Observer
 from bench.search.exam import Choose, Exam
 from bench.search.halving import HalvingScheduler
-from bench.search.plan import Agenda
 from bench.search.worker import TrialWorker, WorkerSetup
 from bench.study_record import BudgetSpent
 

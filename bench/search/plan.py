@@ -8,7 +8,6 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import optuna
 from optuna.distributions import (
@@ -80,24 +79,6 @@ class _Progress:
     taken: list[Values] = field(default_factory=list)
     again: dict[int, Values] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
-
-
-class Agenda(Protocol):
-    """What a conductor works through: the plan of a search, or its confirmation."""
-
-    @property
-    def rungs(self) -> Rungs:
-        """Where trials may be stopped early."""
-
-    @property
-    def left(self) -> int:
-        """Trials not given out yet."""
-
-    def next(self) -> TrialSpec | None:
-        """The next trial; ``None`` when all are given out, or first others have to end."""
-
-    def finish(self, record: TrialRecord) -> None:
-        """Takes in how a trial that was given out has ended."""
 
 
 class Plan:
@@ -204,11 +185,11 @@ class Plan:
 
     def next(self) -> TrialSpec | None:
         """The next trial, or ``None`` when all are given out."""
-        if not self.left:
-            return None
-        for record in self._news():
+        for record in self._news() if self.left else ():
             if record.number not in self._progress[record.arm].ended:
                 self.keep(record)
+        if not self.left:
+            return None
         name = max(self._progress, key=lambda name: len(self._progress[name].left))
         number = self._progress[name].left.pop(0)
         values = self._values(name, number)

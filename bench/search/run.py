@@ -104,7 +104,7 @@ def run_study(
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
         ready = replace(ready, study=prepared.ledger.write_study(ready.study))
         observe(_opened(ready, standing, slots, options))
-        complete = not (options.search and standing.plan.left)
+        end = _idle(prepared, standing, options)
         if slots and weights:
             stages = Stages(
                 prepared=prepared,
@@ -116,15 +116,34 @@ def run_study(
                 care=options.care,
                 fresh_workers=options.fresh_workers,
             )
-            complete = _through(stages, standing, slots, options)
-        return _close(prepared, interrupted=not complete)
+            end = _through(stages, standing, slots, options)
+        return _close(prepared, end)
 
 
-def _through(stages: Stages, standing: Standing, slots: Slots, options: Options) -> bool:
-    """Goes through all stages; whether they came to their end.
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """How far a command came.
 
-    After an interrupt no further one begins.
+    Attributes:
+        complete: whether all that is for it to do is done.
+        elsewhere: see ``Outcome``.
     """
+
+    complete: bool
+    elsewhere: str | None = None
+
+
+def _idle(prepared: Prepared, standing: Standing, options: Options) -> _End:
+    """The end of a command that has nothing to compute."""
+    awaited = prepared.awaited(standing.kept) if prepared.share.is_part else 0
+    return _End(
+        complete=not (options.search and standing.plan.left),
+        elsewhere=_awaits(awaited) if awaited else None,
+    )
+
+
+def _through(stages: Stages, standing: Standing, slots: Slots, options: Options) -> _End:
+    """Goes through all stages; after an interrupt no further one begins."""
     prepared, study = stages.prepared, stages.study
     searched = list(standing.kept)
     try:
@@ -137,12 +156,13 @@ def _through(stages: Stages, standing: Standing, slots: Slots, options: Options)
             broke_off = found.missing > 0 and found.budget_spent is None
             more = bool(study.confirm) or not _is_tested(stages, searched)
             if broke_off or (found.interrupted and more):
-                return False
+                return _End(complete=False)
         if prepared.share.is_part:
             return _together(stages, slots)
-        return not study.confirm or _confirmed(stages, searched, standing.again, slots)
+        complete = not study.confirm or _confirmed(stages, searched, standing.again, slots)
+        return _End(complete=complete)
     except KeyboardInterrupt:  # between two stages, where Tune does not catch it
-        return False
+        return _End(complete=False)
 
 
 def _confirmed(
@@ -154,23 +174,33 @@ def _confirmed(
     return not (found.missing or cut)
 
 
-def _together(stages: Stages, slots: Slots) -> bool:
-    """Confirms and tests a search whose every share has ended; the first command there does it.
+def _together(stages: Stages, slots: Slots) -> _End:
+    """Confirms and tests a search whose every share has ended; one command of all does it.
 
-    Returns:
-        Whether that came to its end, or is not for this command to do.
+    The last to end sees all records, so that there always is one.
     """
     prepared = stages.prepared
+    found = [*prepared.ledger.records().readable.values()]
+    if awaited := prepared.awaited(found):
+        return _End(complete=True, elsewhere=_awaits(awaited))
     with prepared.ledger.closing() as is_mine:
+        if not is_mine:
+            return _End(complete=True, elsewhere="another share is confirming and testing")
         found = [*prepared.ledger.records().readable.values()]
-        if not is_mine or prepared.awaited(found):
-            return True
         searched = prepared.searched(found)
         if stages.study.confirm:
             again = [record for record in prepared.mine(found) if record.confirms]
-            return _confirmed(stages, searched, again, slots)
-        tested = stages.search(prepared.plan(), searched, slots, NO_BUDGET)
-        return _is_tested(stages, tested.records)
+            return _End(complete=_confirmed(stages, searched, again, slots))
+        tested = stages.test(searched, slots)
+        return _End(complete=_is_tested(stages, tested.records))
+
+
+def _awaits(trials: int) -> str:
+    """What is to be said while other shares are at work."""
+    return (
+        f"{trials} planned trials of the whole search have not ended: the share that ends last"
+        " confirms, tests and reports"
+    )
 
 
 def _is_tested(stages: Stages, records: Iterable[TrialRecord]) -> bool:
@@ -208,26 +238,12 @@ def _is_open(prepared: Prepared, study: StudyRecord, standing: Standing) -> bool
     return confirmation.left > 0 or bool(untested(study, confirmation.freeze, kept))
 
 
-def _close(prepared: Prepared, *, interrupted: bool) -> Outcome:
-    """Writes the report, of shares the one command that comes first."""
-    ledger, elsewhere = prepared.ledger, None
-    with ledger.closing() as is_mine:
-        run = ledger.run()
-        if is_mine:
-            write_report(ledger, run)
-    if prepared.share.is_part and not interrupted:
-        elsewhere = _elsewhere(prepared.awaited(run.searched), is_mine)
-    return Outcome(run=run, interrupted=interrupted, elsewhere=elsewhere)
-
-
-def _elsewhere(awaited: int, is_mine: bool) -> str | None:
-    """What other commands have left to do."""
-    if awaited:
-        return (
-            f"{awaited} planned trials have not ended yet: the share that ends last confirms, tests"
-            " and reports"
-        )
-    return None if is_mine else "another share is confirming, testing and reporting"
+def _close(prepared: Prepared, end: _End) -> Outcome:
+    """Writes the report, of shares the one that has confirmed and tested."""
+    run = prepared.ledger.run()
+    if end.elsewhere is None:
+        write_report(prepared.ledger, run)
+    return Outcome(run=run, interrupted=not end.complete, elsewhere=end.elsewhere)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.record import TrialRecord
+from bench.search.agenda import NothingLeft
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Slots
@@ -51,16 +52,23 @@ class Stages:
     ) -> Searched:
         """Runs what is left of the search; without confirmation its chosen trials are tested.
 
-        Of a share of a search nothing is chosen before the others have ended, too.
+        From a share of a search nothing is chosen: the others have to end first.
         """
         prepared = self.prepared
 
         def choose(records: list[TrialRecord]) -> list[Scoring]:
-            if self.study.confirm or (prepared.share.is_part and prepared.awaited(records)):
+            if self.study.confirm or prepared.share.is_part:
                 return []
-            return self.scorings(frozen(prepared, records), records)
+            return self._chosen(records)
 
         return self._dispatcher(slots, budget).run(plan, kept, choose)
+
+    def test(self, searched: Sequence[TrialRecord], slots: Slots) -> Searched:
+        """Tests what is chosen from a search that has ended, without confirming it."""
+        return self._dispatcher(slots, NO_BUDGET).run(NothingLeft(), searched, self._chosen)
+
+    def _chosen(self, records: list[TrialRecord]) -> list[Scoring]:
+        return self.scorings(frozen(self.prepared, records), records)
 
     def confirm(
         self, searched: Sequence[TrialRecord], again: Iterable[TrialRecord], slots: Slots
