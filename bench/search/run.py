@@ -18,6 +18,7 @@ from bench.search.importances import importances
 from bench.search.plan import Plan
 from bench.search.prepared import Prepared
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
+from bench.search.tracking import tracked
 from bench.storage import write_whole
 from bench.study_record import Run, StudyRecord
 from bench.tokens import TokenSplit
@@ -65,12 +66,14 @@ class Options:
         care: what is done about trials whose worker dies or hangs.
         fresh_workers: a new process for every trial.
         search: whether to search; else what there is is confirmed and tested.
+        trackers: experiment trackers that trials are shown in.
     """
 
     budget: Budget = NO_BUDGET
     care: Care = USUAL_CARE
     fresh_workers: bool = False
     search: bool = True
+    trackers: tuple[str, ...] = ()
 
 
 USUAL = Options()
@@ -101,6 +104,9 @@ def run_study(
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
         ready = replace(ready, study=prepared.ledger.write_study(ready.study))
+        if slots and options.trackers:
+            place = (prepared.study.name, prepared.ledger.folder)
+            observe = stack.enter_context(tracked(options.trackers, *place, observe))
         observe(_opened(ready, standing, slots, options))
         complete = not (options.search and standing.plan.left)
         if slots and weights:
