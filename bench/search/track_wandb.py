@@ -5,53 +5,38 @@ from __future__ import annotations
 import netrc
 import os
 from pathlib import Path
-from types import ModuleType
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-import ray
 import wandb
-from ray.air.integrations.wandb import WandbLoggerCallback, _WandbLoggingActor
+from ray.air.integrations.wandb import WandbLoggerCallback
 
 from bench.search.tracked import STEP, End, Likeness, Place
 
 PROJECT = "paretune"
 HOST = "https://api.wandb.ai"
-EXIT_CODE = "exit_code"
-FLUSH_SECONDS = 60
 OFFLINE = ("offline", "disabled", "dryrun")
-
-
-class _Ends(ModuleType):
-    """The module ``wandb`` with a ``finish`` that says how a trial has ended."""
-
-    def __init__(self) -> None:
-        super().__init__(wandb.__name__)
-        self.exit_code = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(wandb, name)
-
-    def finish(self) -> None:
-        """Closes the run as finished or failed."""
-        wandb.finish(exit_code=self.exit_code)
-
-
-class _Actor(_WandbLoggingActor):
-    """Ray's process that writes one run; it ends the run as the trial has ended."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._wandb = self._ends = _Ends()
-        self._logdir = ""  # would be stored with the run: a path of this machine
-
-    def _handle_result(self, result: dict[str, Any]) -> Any:
-        self._ends.exit_code = result.pop(EXIT_CODE, 0)
-        return super()._handle_result(result)
+SETTINGS = {
+    "console": "off",
+    "disable_code": True,
+    "disable_git": True,
+    "host": "",
+    "init_timeout": 30,
+    "silent": True,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+}
+"""Nothing is sent of this machine or of the command, which are not what has run the trial."""
 
 
 class WeightsAndBiases(WandbLoggerCallback):
     """One run per trial, in the group of the study.
+
+    Ray's callback starts two processes per trial. They would take the cores of trials that are
+    being timed, so that runs are written from this process instead.
 
     A run that an earlier command has begun is taken up again under its name.
 
@@ -59,35 +44,23 @@ class WeightsAndBiases(WandbLoggerCallback):
         place: of the run.
     """
 
-    _logger_actor_cls = _Actor
-
     def __init__(self, place: Place) -> None:
         self._folder = place.folder / "wandb"
+        self._runs: dict[Likeness, wandb.Run] = {}
+        self._closing: dict[str, Thread] = {}
         self._begun: set[str] = set()
-        self.AUTO_CONFIG_KEYS = ["status", "reason"]  # words, which Ray would leave out
+        self._errors: list[Exception] = []
         key = _key()
         self.mode = _mode(bool(key))
         super().__init__(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
             group=place.study,
             api_key=None if self.mode in OFFLINE else key,
-            upload_timeout=FLUSH_SECONDS,
             mode=self.mode,
             dir=str(place.folder),
             resume="allow",
-            reinit="finish_previous",
-            settings=wandb.Settings(
-                console="off",
-                disable_code=True,
-                disable_git=True,
-                host="",
-                init_timeout=30,
-                silent=True,
-                x_disable_machine_info=True,
-                x_disable_meta=True,
-                x_disable_stats=True,
-                x_save_requirements=False,
-            ),
+            reinit="create_new",
+            settings=SETTINGS,
         )
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
@@ -108,38 +81,55 @@ class WeightsAndBiases(WandbLoggerCallback):
         return self._folder
 
     def knows(self, trial: Likeness) -> bool:
-        """Whether it was begun by this command, or has a folder of an earlier one."""
-        begun = trial.trial_id in self._begun
-        return begun or any(self._folder.glob(f"*run-*-{trial.trial_id}*"))
+        """Whether this command has begun it, or it has a folder of an earlier one."""
+        return trial.trial_id in self._begun or any(self._folder.glob(f"*run-*-{trial.trial_id}*"))
 
-    def log_trial_start(self, trial: Likeness) -> None:
-        """Begins a run in a process of its own, or goes on with that of an earlier command."""
+    def _start_logging_actor(
+        self, trial: Likeness, exclude_results: list[str], **wanted: Any
+    ) -> None:
+        """Opens a run with what Ray's callback has put together."""
+        if before := self._closing.pop(trial.trial_id, None):
+            before.join()
         self._begun.add(trial.trial_id)
-        super().log_trial_start(trial)
+        self._runs[trial] = wandb.init(**wanted)
+
+    def log_trial_result(self, iteration: int, trial: Likeness, result: dict[str, Any]) -> None:
+        """Adds figures."""
+        found = {name: value for name, value in result.items() if name != STEP}
+        self._runs[trial].log(found, step=result[STEP])
 
     def end(self, trial: Likeness, how: End) -> None:
         """Adds how it ended, and closes the run."""
-        code = int(how is End.FAILED)
-        self.log_trial_result(0, trial, {STEP: trial.epoch, EXIT_CODE: code, **trial.said})
-        self.log_trial_end(trial, failed=how is End.FAILED)
+        self._runs[trial].config.update(trial.said, allow_val_change=True)  # type: ignore[no-untyped-call]
+        self._close(trial, int(how is End.FAILED))
 
     def add(self, trial: Likeness, result: dict[str, Any]) -> None:
-        """Opens the run again for some more figures, once those before it are closed."""
-        self._cleanup_logging_actors(timeout=FLUSH_SECONDS)
+        """Opens the run again for some more figures."""
         self.log_trial_start(trial)
         self.log_trial_result(0, trial, result)
-        self.log_trial_end(trial)
+        self._close(trial, 0)
+
+    def _close(self, trial: Likeness, code: int) -> None:
+        """Closes a run on a thread, as sending it may take seconds."""
+        if self._errors:
+            raise self._errors[0]
+        closing = Thread(target=self._finish, args=(self._runs.pop(trial), code), daemon=True)
+        closing.start()
+        self._closing = {name: one for name, one in self._closing.items() if one.is_alive()}
+        self._closing[trial.trial_id] = closing
+
+    def _finish(self, run: wandb.Run, code: int) -> None:
+        try:
+            run.finish(exit_code=code)
+        except Exception as error:  # noqa: BLE001 - raised again where it is told
+            self._errors.append(error)
 
     def close(self) -> None:
         """Waits until every run is written, or sent."""
-        self.on_experiment_end([])
-
-    def _cleanup_logging_actor(self, trial: Likeness) -> None:
-        future = self._trial_logging_futures[trial]
-        ended = ray.wait([future], timeout=0)[0]
-        super()._cleanup_logging_actor(trial)
-        if ended:
-            ray.get(future)  # Ray drops the error of a run that could not be opened
+        for closing in self._closing.values():
+            closing.join()
+        if self._errors:
+            raise self._errors[0]
 
 
 def _mode(has_key: bool) -> str:
