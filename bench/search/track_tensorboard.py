@@ -20,6 +20,13 @@ class TensorBoard(TBXLoggerCallback):
     def __init__(self, place: Place) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._folder = place.folder / "tensorboard"
+        self._new_writer = self._summary_writer_cls
+        self._summary_writer_cls = self._writer
+
+    def _writer(self, folder: str, **options: Any) -> Any:
+        """A file of its own: files are named by the second, and the next one may come in it."""
+        number = len(list(Path(folder).glob("events.*")))
+        return self._new_writer(folder, filename_suffix=f".{number}", **options)
 
     def setup(self, *args: Any, **kwargs: Any) -> None:
         """Makes the folder."""

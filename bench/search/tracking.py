@@ -52,6 +52,10 @@ PATIENCE = 90.0
 """Seconds that trackers are given at the end for what they have not written yet."""
 
 
+LONGEST = 300
+"""Characters of what a tracker says of its failure."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
     """A tracker that can be asked for.
@@ -191,7 +195,7 @@ class _Thread(Thread):
             journal.close()
         except Exception as error:  # noqa: BLE001 - other people's code and servers
             lines = str(error).strip().splitlines() or [""]
-            reason = scrub(f"{type(error).__name__}: {lines[0]}")
+            reason = scrub(f"{type(error).__name__}: {lines[0]}")[:LONGEST]
             self._notes.put(
                 f"{self._tracker} has failed and is told nothing more; the run goes on: {reason}"
             )
