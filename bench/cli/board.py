@@ -25,6 +25,7 @@ from bench.search.events import (
     Frozen,
     Halted,
     Narrowed,
+    Noted,
     Observer,
     Opened,
     Scored,
@@ -53,8 +54,14 @@ def watch(*, live: bool, console: Console) -> Iterator[Observer]:
     if not live:
         yield lambda event: _log(scene, event, console)
         return
+
+    def take(event: Event) -> None:
+        scene.take(event)
+        if isinstance(event, Noted):  # above the view, where it stays
+            _log(scene, event, console)
+
     with Live(View(scene), console=console, refresh_per_second=2, transient=True):
-        yield scene.take
+        yield take
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def _log(scene: Scene, event: Event, console: Console) -> None:
 
 def _line(scene: Scene, event: Event) -> str:
     match event:
-        case Opened() | Frozen() | Narrowed():
+        case Opened() | Frozen() | Narrowed() | Noted():
             return _stage(scene, event)
         case Started():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
@@ -138,7 +145,9 @@ def _line(scene: Scene, event: Event) -> str:
             return f"{event.record.trial} {said}"
 
 
-def _stage(scene: Scene, event: Opened | Frozen | Narrowed) -> str:
+def _stage(scene: Scene, event: Opened | Frozen | Narrowed | Noted) -> str:
+    if isinstance(event, Noted):
+        return event.text
     if isinstance(event, Narrowed):
         return f"stopped, as the front is out of reach: {', '.join(event.stopped)}"
     kept = f", {len(event.kept)} in the ledger" if event.kept else ""

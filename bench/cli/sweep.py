@@ -18,12 +18,13 @@ from bench.location import Location, location
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
-from bench.search.budget import NO_BUDGET, Budget, make_budget
-from bench.search.care import USUAL_CARE, Care, make_care
+from bench.search.budget import NO_BUDGET, make_budget
+from bench.search.care import USUAL_CARE, make_care
 from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
+from bench.search.tracking import make_trackers
 from bench.share import WHOLE, make_share
 from bench.study import check_study, preset
 from reports.escape import plain
@@ -53,6 +54,7 @@ class Request:
         insecure_cluster: join one that asks for no token.
         fresh_workers: a new process for every trial.
         shard: which share of the search, as text.
+        track: names of experiment trackers, as typed.
         dry_run: show the plan only.
         as_json: one JSON document instead of tables.
         command: everything that was typed.
@@ -75,6 +77,7 @@ class Request:
     insecure_cluster: bool
     fresh_workers: bool
     shard: str | None
+    track: tuple[str, ...]
     dry_run: bool
     as_json: bool
     command: tuple[str, ...]
@@ -87,7 +90,7 @@ def run_sweep(request: Request) -> int:
     Raises:
         InputError: with everything that is wrong with the request.
     """
-    prepared, budget, care = _checked(request)
+    prepared, options = _checked(request)
     folder, demand = prepared.ledger.folder, _demand(request)
     if request.dry_run:
         show_plan(prepared, demand, as_json=request.as_json)
@@ -96,12 +99,6 @@ def run_sweep(request: Request) -> int:
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
-        options = Options(
-            budget=budget,
-            care=care,
-            fresh_workers=request.fresh_workers,
-            search=request.contexts is None,
-        )
         outcome = run_study(prepared, demand, observe, options)
     if request.as_json:
         print(json.dumps(_document(outcome, folder)))  # noqa: T201
@@ -112,7 +109,7 @@ def run_sweep(request: Request) -> int:
     return SOME_FAILED if outcome.failed else SUCCESS
 
 
-def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
+def _checked(request: Request) -> tuple[Prepared, Options]:
     """What is asked for, if nothing is wrong with any of it.
 
     Raises:
@@ -120,12 +117,15 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     """
     faults, path, share = Faults(), None, WHOLE
     budget, care = NO_BUDGET, USUAL_CARE
+    trackers: tuple[str, ...] = ()
     with faults.gathered():
         budget = make_budget(request.time_budget, request.max_gpu_hours)
     with faults.gathered():
         care = make_care(request.max_retries, request.trial_timeout)
     with faults.gathered():
         share = make_share(request.shard)
+    with faults.gathered():
+        trackers = make_trackers(request.track)
     with faults.gathered():
         path = _study_path(request.study)
     study = check_study(path, request.overrides, request.sets, faults)
@@ -135,7 +135,14 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     prepared = prepare(study, folder, shown_command(_again(request)), faults)
     if request.contexts is not None:
         _check_same(prepared, request.contexts)
-    return replace(prepared, share=share), budget, care
+    options = Options(
+        budget=budget,
+        care=care,
+        fresh_workers=request.fresh_workers,
+        search=request.contexts is None,
+        trackers=trackers,
+    )
+    return replace(prepared, share=share), options
 
 
 def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:

@@ -164,6 +164,12 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     fresh_workers: Annotated[
         bool, typer.Option("--fresh-workers", help="A new process for every trial.")
     ] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TRACKER", help="Show trials in mlflow, wandb or tensorboard; also several."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")
     ] = False,
@@ -264,6 +270,7 @@ def request_of(asked: Mapping[str, Any], command: Sequence[str]) -> Request:
         insecure_cluster=asked["insecure_cluster"],
         fresh_workers=asked["fresh_workers"],
         shard=asked["shard"],
+        track=tuple(asked["track"] or ()),
         dry_run=asked["dry_run"],
         as_json=asked["as_json"],
         command=tuple(command),

@@ -116,7 +116,24 @@ class Scored:
     record: TrialRecord
 
 
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """Something to know that is about no trial, such as where trials are tracked."""
+
+    text: str
+
+
 Event: TypeAlias = (
-    Opened | Started | Died | EpochDone | Ended | BudgetOver | Halted | Frozen | Narrowed | Scored
+    Opened
+    | Started
+    | Died
+    | EpochDone
+    | Ended
+    | BudgetOver
+    | Halted
+    | Frozen
+    | Narrowed
+    | Scored
+    | Noted
 )
 Observer: TypeAlias = Callable[[Event], None]

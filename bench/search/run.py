@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.errors import StudyError
 from bench.ledger import Ledger
@@ -17,6 +18,7 @@ from bench.search.importances import importances
 from bench.search.prepared import Prepared
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
 from bench.search.standing import Ready, Standing, make_ready, resume
+from bench.search.tracking import tracked
 from bench.storage import write_whole
 from bench.study_record import Run, StudyRecord
 from bench.weights import Weights
@@ -67,12 +69,14 @@ class Options:
         care: what is done about trials whose worker dies or hangs.
         fresh_workers: a new process for every trial.
         search: whether to search; else what there is is confirmed and tested.
+        trackers: experiment trackers that trials are shown in.
     """
 
     budget: Budget = NO_BUDGET
     care: Care = USUAL_CARE
     fresh_workers: bool = False
     search: bool = True
+    trackers: tuple[str, ...] = ()
 
 
 USUAL = Options()
@@ -103,6 +107,10 @@ def run_study(
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
         ready = replace(ready, study=prepared.ledger.write_study(ready.study))
+        if slots and options.trackers:
+            name, folder = prepared.study.name, prepared.ledger.folder
+            here = folder if isinstance(folder, Path) else Path("runs") / name
+            observe = stack.enter_context(tracked(options.trackers, name, here, observe))
         observe(_opened(ready, standing, slots, options))
         end = _idle(prepared, standing, options)
         if slots and weights:

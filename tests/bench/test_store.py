@@ -221,12 +221,17 @@ def test_of_two_that_take_over_one_gives_way(ledger: Ledger, quick: None) -> Non
 
 def test_whoever_has_lost_the_lease_is_interrupted(ledger: Ledger, quick: None) -> None:
     path = ledger.folder / ".lock"
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), held(path):
+
+    def lose() -> None:
+        with held(path):
             write_whole(path, b'{"token": "other", "beat": 0}')
             for _ in range(100):
                 time.sleep(0.05)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lose()
     finally:
         signal.signal(signal.SIGINT, before)
     assert b'"other"' in path.read_bytes()
