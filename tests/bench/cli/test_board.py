@@ -17,6 +17,7 @@ from bench.search.events import (
     Opened,
     Scored,
     Started,
+    Trial,
 )
 from bench.spec import TrainSettings, TrialSpec
 from bench.study_record import Candidate, Freeze
@@ -36,11 +37,12 @@ SPEC = TrialSpec(
     code="",
     context="",
 )
+TRIAL = Trial.of(SPEC)
 DONE = trial("lora", number=1, right=300, test=290, fingerprint=SPEC.fingerprint)
 EVENTS = (
     Opened(study=study(("full", "lora"), planned=2), kept=(), workers=2),
-    Started(spec=SPEC, attempt=1),
-    EpochDone(spec=SPEC, epoch=2, validation=0.512),
+    Started(trial=TRIAL, attempt=1),
+    EpochDone(trial=TRIAL, epoch=2, validation=0.512),
 )
 
 
@@ -88,7 +90,7 @@ def test_a_second_attempt_is_told() -> None:
     console = Console(width=200, file=io.StringIO(), record=True)
     with watch(live=False, console=console) as observe:
         observe(EVENTS[0])
-        observe(Started(spec=SPEC, attempt=2))
+        observe(Started(trial=TRIAL, attempt=2))
 
     assert "lora-001 started (attempt 2)" in console.export_text()
 
@@ -123,14 +125,14 @@ def test_a_spent_budget_is_shown_and_halted_trials_are_gone() -> None:
     assert "budget of 30m spent" in drawn(scene)
     assert "left" not in drawn(scene)
 
-    scene.take(Halted(spec=SPEC))
+    scene.take(Halted(trial=TRIAL))
     assert "lora-001" not in drawn(scene)
 
 
 def test_lines_tell_of_stopped_trials_and_budgets() -> None:
     console = Console(width=200, file=io.StringIO(), record=True)
     with watch(live=False, console=console) as observe:
-        for event in (*EVENTS, BudgetOver(budget="30m", running=1), Halted(spec=SPEC)):
+        for event in (*EVENTS, BudgetOver(budget="30m", running=1), Halted(trial=TRIAL)):
             observe(event)
         observe(Ended(record=PRUNED))
 
