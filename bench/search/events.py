@@ -198,7 +198,7 @@ _TRACEBACKS: dict[str, Any] = {
 
 def to_line(told: Told) -> str:
     """One line of JSON that ``from_line`` reads, without tracebacks, which no view shows."""
-    return told.model_dump_json(exclude_none=True, exclude={"event": _TRACEBACKS})
+    return told.model_dump_json(exclude={"event": _TRACEBACKS})
 
 
 def from_line(line: str) -> Told:
