@@ -21,7 +21,7 @@ from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
-from bench.study import check_study, preset
+from bench.study import Study, check_study, preset
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view
@@ -112,20 +112,30 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     Raises:
         InputError: with everything that is wrong.
     """
-    faults, path = Faults(), None
-    budget, care = NO_BUDGET, USUAL_CARE
-    with faults.gathered():
-        budget = make_budget(request.time_budget, request.max_gpu_hours)
-    with faults.gathered():
-        care = make_care(request.max_retries, request.trial_timeout)
-    with faults.gathered():
-        path = _study_path(request.study)
-    study = check_study(path, request.overrides, request.sets, faults)
+    faults = Faults()
+    study, budget, care = read_request(request, faults)
     folder = request.folder or RUNS / study.name
     prepared = prepare(study, folder, shown_command(_again(request)), faults)
     if request.contexts is not None:
         _check_same(prepared, request.contexts)
     return prepared, budget, care
+
+
+def read_request(request: Request, faults: Faults) -> tuple[Study, Budget, Care]:
+    """What is asked for, as far as it can be told without model and data.
+
+    Args:
+        request: what was typed.
+        faults: told what is wrong with it.
+    """
+    path, budget, care = None, NO_BUDGET, USUAL_CARE
+    with faults.gathered():
+        budget = make_budget(request.time_budget, request.max_gpu_hours)
+    with faults.gathered():
+        care = make_care(request.max_retries, request.trial_timeout)
+    with faults.gathered():
+        path = study_path(request.study)
+    return check_study(path, request.overrides, request.sets, faults), budget, care
 
 
 def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:
@@ -154,7 +164,7 @@ def _demand(request: Request) -> Demand:
     )
 
 
-def _study_path(name: str | None) -> Path | None:
+def study_path(name: str | None) -> Path | None:
     """A file by path, or a preset by name."""
     if name is None:
         return None
