@@ -5,6 +5,7 @@
     │   ├── DataError       a dataset: every fault as ``file:line: field: what``
     │   ├── ModelError      a model that cannot be found, loaded or trusted
     │   ├── StudyError      a study file, an option, a strategy or knob name
+    │   ├── ClusterError    a cluster that cannot be reached, or does not let in
     │   └── LedgerError     a run folder that is not one, or that another command is using
     ├── PluginError         a strategy plug-in that does not import or breaks the contract
     ├── StorageError        the run folder cannot be written: the run stops, nothing is lost
@@ -61,6 +62,12 @@ class StudyError(InputError):
     """A study file, an option, a strategy or a knob that does not exist or does not fit."""
 
     title = "the study cannot be run"
+
+
+class ClusterError(InputError):
+    """A cluster that cannot be reached, does not let in, or lets in everyone."""
+
+    title = "the cluster cannot be used"
 
 
 class LedgerError(InputError):

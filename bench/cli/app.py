@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
+from bench.cli import cluster_commands
 from bench.cli.console import out
 from bench.cli.options import InsecureCluster, Json, Model, Run
 from bench.cli.sweep_command import EPILOG, sweep
@@ -71,6 +72,7 @@ def common(
 
 
 app.command(epilog=EPILOG)(sweep)
+cluster_commands.add_to(app)
 
 
 @app.command(epilog=CONFIRM)

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli import feed
 from bench.cli.scene import Scene
 from bench.record import Status, TrialRecord
 from bench.search.events import (
@@ -24,14 +25,16 @@ from bench.search.events import (
     Event,
     Frozen,
     Halted,
+    Kept,
     Narrowed,
     Noted,
     Observer,
     Opened,
     Scored,
     Started,
+    Trial,
+    short,
 )
-from bench.spec import TrialSpec
 from reports import show
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view
@@ -51,17 +54,26 @@ def watch(*, live: bool, console: Console) -> Iterator[Observer]:
         console: where to.
     """
     scene = Scene()
-    if not live:
+    if live:
+        with screen(scene, console):
+            yield lambda event: show_event(scene, event, console)
+    elif feed.is_followed():
+        yield lambda event: _feed(scene, event, console)
+    else:
         yield lambda event: _log(scene, event, console)
-        return
 
-    def take(event: Event) -> None:
+
+def show_event(scene: Scene, event: Event, console: Console) -> None:
+    """Adds an event to a scene that is shown live; what is about no trial stays above it."""
+    if isinstance(event, Noted):
+        _log(scene, event, console)
+    else:
         scene.take(event)
-        if isinstance(event, Noted):  # above the view, where it stays
-            _log(scene, event, console)
 
-    with Live(View(scene), console=console, refresh_per_second=2, transient=True):
-        yield take
+
+def screen(scene: Scene, console: Console) -> Live:
+    """The live view of a scene, which is gone when it ends; what is printed meanwhile is above."""
+    return Live(View(scene), console=console, refresh_per_second=2, transient=True)
 
 
 @dataclass(frozen=True)
@@ -106,48 +118,60 @@ def _progress(scene: Scene) -> Table:
 def _at_work(scene: Scene) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for running in list(scene.running.values()):
-        spec = running.spec
+        trial = running.trial
         score = "" if running.validation is None else f"validation {running.validation:.3f}"
-        epochs = f"epoch {running.epoch}/{spec.settings.epochs}"
+        epochs = f"epoch {running.epoch}/{trial.epochs}"
         seconds = show.short_duration(time.perf_counter() - running.began)
-        table.add_row(Text(spec.trial, "cyan"), epochs, score, seconds, Text(_knobs(spec), "dim"))
+        table.add_row(Text(trial.name, "cyan"), epochs, score, seconds, Text(_knobs(trial), "dim"))
     return table
 
 
 def _log(scene: Scene, event: Event, console: Console) -> None:
     """One line per event, for logs and pipes."""
+    console.print(_text(scene, event), markup=False, highlight=False, soft_wrap=True)
+
+
+def _feed(scene: Scene, event: Event, console: Console) -> None:
+    """The same lines, each with its event, for a process that follows."""
+    for part in short(event):
+        console.file.write(feed.line(_text(scene, part), part))
+    console.file.flush()
+
+
+def _text(scene: Scene, event: Event) -> str:
     scene.take(event)
     moment = datetime.now().astimezone().strftime("%H:%M:%S")
-    console.print(f"{moment} {plain(_line(scene, event))}", markup=False, highlight=False,
-                  soft_wrap=True)  # fmt: skip
+    return f"{moment} {plain(_line(scene, event))}"
 
 
 def _line(scene: Scene, event: Event) -> str:
     match event:
-        case Opened() | Frozen() | Narrowed() | Noted():
+        case Opened() | Frozen() | Narrowed() | Kept() | Noted():
             return _stage(scene, event)
         case Started():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-            return f"{event.spec.trial} started{again}: {_knobs(event.spec)}"
+            return f"{event.trial.name} started{again}: {_knobs(event.trial)}"
         case EpochDone():
-            epochs = f"{event.epoch}/{event.spec.settings.epochs}"
-            return f"{event.spec.trial} epoch {epochs} validation {event.validation:.3f}"
+            epochs = f"{event.epoch}/{event.trial.epochs}"
+            return f"{event.trial.name} epoch {epochs} validation {event.validation:.3f}"
         case Ended():
             count = f"{len(scene.records)}/{scene.all_planned} done{_left(scene.eta)}"
             return f"{_end(event.record)} [{count}]"
         case BudgetOver():
             return f"{_over(event.budget)} ({event.running} at work)"
         case Halted() | Died():
-            return f"{event.spec.trial} {BROKEN_OFF[type(event)]}"
+            return f"{event.trial.name} {BROKEN_OFF[type(event)]}"
         case Scored():
             score, reason = event.record.test, event.record.reason
             said = f"test {score.accuracy:.3f}" if score and not reason else reason
             return f"{event.record.trial} {said}"
 
 
-def _stage(scene: Scene, event: Opened | Frozen | Narrowed | Noted) -> str:
+def _stage(scene: Scene, event: Opened | Frozen | Narrowed | Kept | Noted) -> str:
     if isinstance(event, Noted):
         return event.text
+    if isinstance(event, Kept):
+        return f"{len(event.records)} in the ledger"
     if isinstance(event, Narrowed):
         return f"stopped, as the front is out of reach: {', '.join(event.stopped)}"
     kept = f", {len(event.kept)} in the ledger" if event.kept else ""
@@ -175,5 +199,5 @@ def _left(seconds: float | None) -> str:
     return "" if seconds is None else f"  {show.short_duration(seconds)} left"
 
 
-def _knobs(spec: TrialSpec) -> str:
-    return ", ".join(f"{name}={show.knob(value)}" for name, value in spec.values.items())
+def _knobs(trial: Trial) -> str:
+    return ", ".join(f"{name}={show.knob(value)}" for name, value in trial.values.items())

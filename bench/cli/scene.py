@@ -16,12 +16,13 @@ from bench.search.events import (
     Event,
     Frozen,
     Halted,
+    Kept,
     Narrowed,
     Opened,
     Scored,
     Started,
+    Trial,
 )
-from bench.spec import TrialSpec
 from bench.study_record import Freeze, Run, StudyRecord
 
 
@@ -29,7 +30,7 @@ from bench.study_record import Freeze, Run, StudyRecord
 class Running:
     """A trial at work."""
 
-    spec: TrialSpec
+    trial: Trial
     began: float
     epoch: int = 0
     validation: float | None = None
@@ -38,7 +39,7 @@ class Running:
         """By its own pace once an epoch is done; before, by what a trial of its kind takes."""
         spent = time.perf_counter() - self.began
         if self.epoch:
-            return spent / self.epoch * (self.spec.settings.epochs - self.epoch)
+            return spent / self.epoch * (self.trial.epochs - self.epoch)
         return max(0.0, usual - spent)
 
 
@@ -70,36 +71,46 @@ class Scene:
     deadline: float | None = None
     over: str | None = None
 
-    def take(self, event: Event) -> None:
-        """Adds an event."""
+    def take(self, event: Event, age: float = 0.0) -> None:
+        """Adds an event.
+
+        Args:
+            event: what has happened.
+            age: seconds since then.
+        """
+        now = time.perf_counter() - age
         match event:
-            case Opened() | Frozen() | Narrowed():
-                self._begin(event)
+            case Opened() | Frozen() | Narrowed() | Kept():
+                self._begin(event, now)
             case Started():
-                now = time.perf_counter()
-                self.running[event.spec.fingerprint] = Running(spec=event.spec, began=now)
+                self.running[event.trial.fingerprint] = Running(trial=event.trial, began=now)
             case EpochDone():
-                running = self.running[event.spec.fingerprint]
+                running = self.running[event.trial.fingerprint]
                 running.epoch, running.validation = event.epoch, event.validation
             case BudgetOver():
                 self.over = event.budget
             case Halted() | Died():
-                self.running.pop(event.spec.fingerprint, None)
+                self.running.pop(event.trial.fingerprint, None)
             case Ended() | Scored():
-                self._end(event.record)
+                self._end(event.record, now)
 
-    def _end(self, record: TrialRecord) -> None:
+    def _end(self, record: TrialRecord, now: float) -> None:
         self.records[record.fingerprint] = record
         running = self.running.pop(record.fingerprint, None)
         if running and record.status in {Status.COMPLETED, Status.PRUNED}:
-            self.spent[record.arm].append(time.perf_counter() - running.began)
+            self.spent[record.arm].append(now - running.began)
 
-    def _begin(self, event: Opened | Frozen | Narrowed) -> None:
+    def _begin(self, event: Opened | Frozen | Narrowed | Kept, now: float) -> None:
         if isinstance(event, Opened):
             self.study, self.workers = event.study, event.workers
             self.planned = event.planned
             self.records = {record.fingerprint: record for record in event.kept}
-            self.deadline = event.seconds and time.perf_counter() + event.seconds
+            self.deadline = event.seconds and now + event.seconds
+            return
+        if isinstance(event, Kept):
+            self.records |= {record.fingerprint: record for record in event.records}
+            if self.freeze:
+                self._plan_confirmation(self.freeze)
             return
         if isinstance(event, Frozen):
             self.workers = event.workers
@@ -148,7 +159,7 @@ class Scene:
         if not seen:
             return None
         usual = statistics.fmean(seen)
-        running = [r.seconds_left(usual) for r in self.running.values() if r.spec.arm == arm]
+        running = [r.seconds_left(usual) for r in self.running.values() if r.trial.arm == arm]
         waiting = max(0, self.planned[arm] - self.done(arm) - len(running))
         return waiting * usual + sum(running)
 

@@ -18,15 +18,15 @@ from bench.location import Location, location
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
-from bench.search.budget import NO_BUDGET, make_budget
-from bench.search.care import USUAL_CARE, make_care
+from bench.search.budget import NO_BUDGET, Budget, make_budget
+from bench.search.care import USUAL_CARE, Care, make_care
 from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
 from bench.search.tracking import make_trackers
 from bench.share import WHOLE, make_share
-from bench.study import check_study, preset
+from bench.study import Study, check_study, preset
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view
@@ -115,20 +115,13 @@ def _checked(request: Request) -> tuple[Prepared, Options]:
     Raises:
         InputError: with everything that is wrong.
     """
-    faults, path, share = Faults(), None, WHOLE
-    budget, care = NO_BUDGET, USUAL_CARE
+    faults, share = Faults(), WHOLE
     trackers: tuple[str, ...] = ()
-    with faults.gathered():
-        budget = make_budget(request.time_budget, request.max_gpu_hours)
-    with faults.gathered():
-        care = make_care(request.max_retries, request.trial_timeout)
+    study, budget, care = read_request(request, faults)
     with faults.gathered():
         share = make_share(request.shard)
     with faults.gathered():
         trackers = make_trackers(request.track)
-    with faults.gathered():
-        path = _study_path(request.study)
-    study = check_study(path, request.overrides, request.sets, faults)
     folder: Location = RUNS / study.name
     with faults.gathered():
         folder = location(request.folder) if request.folder else folder
@@ -143,6 +136,23 @@ def _checked(request: Request) -> tuple[Prepared, Options]:
         trackers=trackers,
     )
     return replace(prepared, share=share), options
+
+
+def read_request(request: Request, faults: Faults) -> tuple[Study, Budget, Care]:
+    """What is asked for, as far as it can be told without model and data.
+
+    Args:
+        request: what was typed.
+        faults: told what is wrong with it.
+    """
+    path, budget, care = None, NO_BUDGET, USUAL_CARE
+    with faults.gathered():
+        budget = make_budget(request.time_budget, request.max_gpu_hours)
+    with faults.gathered():
+        care = make_care(request.max_retries, request.trial_timeout)
+    with faults.gathered():
+        path = study_path(request.study)
+    return check_study(path, request.overrides, request.sets, faults), budget, care
 
 
 def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:
@@ -171,7 +181,7 @@ def _demand(request: Request) -> Demand:
     )
 
 
-def _study_path(name: str | None) -> Path | None:
+def study_path(name: str | None) -> Path | None:
     """A file by path, or a preset by name."""
     if name is None:
         return None

@@ -233,16 +233,22 @@ def parameters_of(words: Sequence[str]) -> dict[str, Any]:
         LedgerError: there is no such command.
     """
     from typer.exceptions import TyperException
+
+    try:
+        return parse(words)
+    except TyperException as error:
+        raise LedgerError(f"the run's command cannot be read: {shlex.join(words)}") from error
+
+
+def parse(words: Sequence[str]) -> dict[str, Any]:
+    """As ``parameters_of``, but what is wrong is a usage error as for words that were typed."""
     from typer.main import get_command
 
     from bench.cli.app import app
 
     parser = get_command(app).commands["sweep"]  # type: ignore[attr-defined]
-    try:
-        with parser.make_context("sweep", [*words]) as context:  # it empties the list
-            return dict(context.params)
-    except TyperException as error:
-        raise LedgerError(f"the run's command cannot be read: {shlex.join(words)}") from error
+    with parser.make_context("sweep", [*words]) as context:  # it empties the list
+        return dict(context.params)
 
 
 def request_of(asked: Mapping[str, Any], command: Sequence[str]) -> Request:

@@ -164,9 +164,7 @@ def _check_protected(demand: Demand, address: str) -> None:
     host = address.rpartition(":")[0].strip("[]")
     if not host or host in LOCAL or demand.insecure:
         return
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN))
-    if _has_token() and token.exists() and token.stat().st_mode & 0o077:
-        raise StudyError(f"{token}: can be read by others; run: chmod 600 {token}")
+    check_token_file()
     if not _has_token() or _lets_anyone_in(address):
         raise StudyError(
             f"--address {address}: whoever reaches that cluster may run code on it, as it asks for"
@@ -174,6 +172,22 @@ def _check_protected(demand: Demand, address: str) -> None:
             " --generate` on every machine, export RAY_AUTH_MODE=token here, or take the risk with"
             " --insecure-cluster"
         )
+
+
+def token_file() -> Path:
+    """Where the token of this process is, if it has one."""
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN))
+
+
+def check_token_file() -> None:
+    """Makes sure that nobody else reads the token that this process shows.
+
+    Raises:
+        StudyError: its file is open to others.
+    """
+    token = token_file()
+    if _has_token() and token.exists() and token.stat().st_mode & 0o077:
+        raise StudyError(f"{token}: can be read by others; run: chmod 600 {token}")
 
 
 def _has_token() -> bool:

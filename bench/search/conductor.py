@@ -13,10 +13,10 @@ from ray.tune.search import Searcher
 from bench.errors import StorageError
 from bench.ledger import AtWork, Ledger
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
+from bench.search import events
 from bench.search.agenda import Agenda
 from bench.search.budget import Meter
 from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict
-from bench.search.events import BudgetOver, Died, Ended, EpochDone, Halted, Observer, Started
 from bench.search.exam import Exam
 from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
 from bench.spec import TrialSpec
@@ -48,7 +48,7 @@ class Conductor(Searcher):
         self,
         plan: Agenda,
         ledger: Ledger,
-        observe: Observer,
+        observe: events.Observer,
         exam: Exam,
         *,
         kept: Iterable[TrialRecord] = (),
@@ -119,7 +119,7 @@ class Conductor(Searcher):
         attempts.begin(time.perf_counter())
         with self._storage():
             self._mark(spec)
-        self._observe(Started(spec=spec, attempt=attempts.count))
+        self._observe(events.Started(trial=events.Trial.of(spec), attempt=attempts.count))
 
     def _mark(self, spec: TrialSpec, attempt: int | None = None) -> None:
         attempts = self._attempts[spec.fingerprint]
@@ -171,7 +171,11 @@ class Conductor(Searcher):
             self._reported[trial_id] = progress.record
         elif progress.validation is not None:
             self._observe(
-                EpochDone(spec=spec, epoch=progress.epoch, validation=progress.validation)
+                events.EpochDone(
+                    trial=events.Trial.of(spec),
+                    epoch=progress.epoch,
+                    validation=progress.validation,
+                )
             )
 
     def stops(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -197,7 +201,7 @@ class Conductor(Searcher):
         at_work = self._plan.left or self._running or self._again
         if self._spent is None and at_work and (spent := self._meter.spent):
             self._spent = spent
-            self._observe(BudgetOver(budget=spent, running=len(self._running)))
+            self._observe(events.BudgetOver(budget=spent, running=len(self._running)))
         return self._spent is not None
 
     @property
@@ -231,7 +235,7 @@ class Conductor(Searcher):
             spec = self._running.pop(trial_id)
             self._end(_with_attempts(record, self._attempts[spec.fingerprint]))
         elif trial_id in self._halted:
-            self._observe(Halted(spec=self._running[trial_id]))
+            self._observe(events.Halted(trial=events.Trial.of(self._running[trial_id])))
 
     def died(self, trial_id: str, error: str) -> None:
         """Has a trial whose worker died tried again, or ends it.
@@ -253,7 +257,7 @@ class Conductor(Searcher):
             self._again.append(spec)
             with self._storage():
                 self._mark(spec)
-            self._observe(Died(spec=spec))
+            self._observe(events.Died(trial=events.Trial.of(spec)))
             return
         status, reason = end
         lines = (stack or error).strip().splitlines()
@@ -274,7 +278,7 @@ class Conductor(Searcher):
             record = self._ledger.write(record)
             self.records.append(record)
             self._plan.finish(record)
-            self._observe(Ended(record=record))
+            self._observe(events.Ended(record=record))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the only state."""

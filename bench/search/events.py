@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeAlias
 
-from bench.record import TrialRecord
-from bench.spec import TrialSpec
+from pydantic import Field
+
+from bench.record import Part, TrialRecord
+from bench.space import Value
+from bench.spec import TrainSettings, TrialSpec
 from bench.study_record import Freeze, StudyRecord
 
+RECORDS_PER_LINE = 20
+"""Most records in a line of JSON: lines of many megabytes do not come through job servers."""
 
-@dataclass(frozen=True, kw_only=True)
-class Opened:
+
+class Trial(Part):
+    """What there is to say of a trial that is at work.
+
+    Attributes:
+        arm: name of the arm.
+        name: of the trial in reports, such as ``lora-003``.
+        fingerprint: see ``TrialSpec``.
+        strategy: name of the strategy.
+        values: knobs and learning rate by name.
+        seed: of the trial.
+        settings: of training.
+    """
+
+    arm: str
+    name: str
+    fingerprint: str
+    strategy: str
+    values: dict[str, Value]
+    seed: int
+    settings: TrainSettings
+
+    @classmethod
+    def of(cls, spec: TrialSpec) -> Trial:
+        """The trial that a worker is asked for."""
+        return cls(
+            arm=spec.arm,
+            name=spec.trial,
+            fingerprint=spec.fingerprint,
+            strategy=spec.strategy.name,
+            values=spec.values,
+            seed=spec.seed,
+            settings=spec.settings,
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs planned."""
+        return self.settings.epochs
+
+
+class Opened(Part):
     """The plan is made.
 
     Attributes:
@@ -23,6 +68,7 @@ class Opened:
         seconds: the search may take; ``None`` is without end.
     """
 
+    kind: Literal["opened"] = "opened"
     study: StudyRecord
     planned: dict[str, int]
     kept: tuple[TrialRecord, ...]
@@ -30,39 +76,38 @@ class Opened:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Started:
+class Started(Part):
     """A trial begins, or begins again after its worker died."""
 
-    spec: TrialSpec
+    kind: Literal["started"] = "started"
+    trial: Trial
     attempt: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Died:
+class Died(Part):
     """The worker of a trial died; the trial will begin again."""
 
-    spec: TrialSpec
+    kind: Literal["died"] = "died"
+    trial: Trial
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpochDone:
+class EpochDone(Part):
     """A trial has trained and validated one more epoch."""
 
-    spec: TrialSpec
+    kind: Literal["epoch_done"] = "epoch_done"
+    trial: Trial
     epoch: int
     validation: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
+class Ended(Part):
     """A trial has ended; its record is in the ledger."""
 
+    kind: Literal["ended"] = "ended"
     record: TrialRecord
 
 
-@dataclass(frozen=True, kw_only=True)
-class BudgetOver:
+class BudgetOver(Part):
     """A budget is spent: no trial begins any more.
 
     Attributes:
@@ -70,19 +115,19 @@ class BudgetOver:
         running: trials at work, which stop after the epoch they are in.
     """
 
+    kind: Literal["budget_over"] = "budget_over"
     budget: str
     running: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halted:
+class Halted(Part):
     """A trial has stopped as the budget is spent or a disk full; it leaves no record."""
 
-    spec: TrialSpec
+    kind: Literal["halted"] = "halted"
+    trial: Trial
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frozen:
+class Frozen(Part):
     """The search is over, and what was chosen from it is run again on fresh seeds.
 
     Attributes:
@@ -91,13 +136,13 @@ class Frozen:
         workers: trials that run at a time; 0 if there is nothing to run.
     """
 
+    kind: Literal["frozen"] = "frozen"
     freeze: Freeze
     kept: tuple[TrialRecord, ...]
     workers: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Narrowed:
+class Narrowed(Part):
     """Configurations were stopped that need no further seed.
 
     Attributes:
@@ -105,21 +150,29 @@ class Narrowed:
         stopped: names of those that were stopped now.
     """
 
+    kind: Literal["narrowed"] = "narrowed"
     freeze: Freeze
     stopped: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scored:
+class Scored(Part):
     """A chosen trial has answered the test split; its record is in the ledger."""
 
+    kind: Literal["scored"] = "scored"
     record: TrialRecord
 
 
-@dataclass(frozen=True, kw_only=True)
-class Noted:
+class Kept(Part):
+    """Records of earlier runs that count, more than ``Opened`` or ``Frozen`` could hold."""
+
+    kind: Literal["kept"] = "kept"
+    records: tuple[TrialRecord, ...]
+
+
+class Noted(Part):
     """Something to know that is about no trial, such as where trials are tracked."""
 
+    kind: Literal["noted"] = "noted"
     text: str
 
 
@@ -135,5 +188,54 @@ Event: TypeAlias = (
     | Narrowed
     | Scored
     | Noted
+    | Kept
 )
 Observer: TypeAlias = Callable[[Event], None]
+
+
+class Told(Part):
+    """An event and when it was told.
+
+    Attributes:
+        at: seconds since 1970, by the clock of the machine that told it.
+        event: what happened.
+    """
+
+    at: float
+    event: Annotated[Event, Field(discriminator="kind")]
+
+    @classmethod
+    def now(cls, event: Event) -> Told:
+        """An event that happens now."""
+        return cls(at=datetime.now(UTC).timestamp(), event=event)
+
+
+_TRACEBACKS: dict[str, Any] = {
+    "record": {"traceback"},
+    "kept": {"__all__": {"traceback"}},
+    "records": {"__all__": {"traceback"}},
+}
+
+
+def to_line(told: Told) -> str:
+    """One line of JSON that ``from_line`` reads, without tracebacks, which no view shows."""
+    return told.model_dump_json(exclude={"event": _TRACEBACKS})
+
+
+def from_line(line: str) -> Told:
+    """The event in a line.
+
+    Raises:
+        ValidationError: there is none.
+    """
+    return Told.model_validate_json(line)
+
+
+def short(event: Event) -> Iterator[Event]:
+    """The same told in events that hold few records each."""
+    if not isinstance(event, Opened | Frozen) or len(event.kept) <= RECORDS_PER_LINE:
+        yield event
+        return
+    yield event.model_copy(update={"kept": ()})
+    for first in range(0, len(event.kept), RECORDS_PER_LINE):
+        yield Kept(records=event.kept[first : first + RECORDS_PER_LINE])

@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias
 
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
-from bench.spec import TrialSpec, content_hash
+from bench.search.events import Trial
+from bench.spec import content_hash
 from bench.storage import write_whole
 from reports.metrics import METRICS
 
@@ -71,26 +72,26 @@ class Place:
             write_whole(path, secrets.token_hex(8).encode())
         return cls(study=study, folder=local, run=path.read_text(encoding="utf-8").strip())
 
-    def trial(self, spec: TrialSpec, folder: Path) -> Tracked:
+    def trial(self, trial: Trial, folder: Path) -> Tracked:
         """A trial as a tracker sees it that keeps files in a folder."""
         settings = {
             name: value
-            for name, value in asdict(spec.settings).items()
-            if value is not None and name not in spec.values
+            for name, value in asdict(trial.settings).items()
+            if value is not None and name not in trial.values
         }
         return Tracked(
-            name=spec.trial,
-            trial_id=content_hash([self.run, spec.fingerprint]),
-            fingerprint=spec.fingerprint,
+            name=trial.name,
+            trial_id=content_hash([self.run, trial.fingerprint]),
+            fingerprint=trial.fingerprint,
             group=self.study,
             folder=folder,
             config={
-                "arm": spec.arm,
-                "strategy": spec.strategy.name,
+                "arm": trial.arm,
+                "strategy": trial.strategy,
                 **settings,
-                **spec.values,
-                "seed": spec.seed,
-                "fingerprint": spec.fingerprint,
+                **trial.values,
+                "seed": trial.seed,
+                "fingerprint": trial.fingerprint,
             },
         )
 

@@ -222,13 +222,13 @@ class Journal:
             case Started():
                 self._start(event)
             case EpochDone():
-                trial = self._open[event.spec.fingerprint]
+                trial = self._open[event.trial.fingerprint]
                 if event.epoch > trial.epoch:  # not again what an attempt before has come to
                     trial.epoch = event.epoch
                     found = {STEP: event.epoch, EPOCH_ACCURACY: event.validation}
                     self._tracker.log_trial_result(0, trial, found)
             case Halted():
-                self._end(self._open.pop(event.spec.fingerprint), {"status": "interrupted"})
+                self._end(self._open.pop(event.trial.fingerprint), {"status": "interrupted"})
             case Ended():
                 self._finish(event.record)
             case Scored():
@@ -241,11 +241,11 @@ class Journal:
         self._tracker.close()
 
     def _start(self, event: Started) -> None:
-        spec = event.spec
-        if spec.fingerprint in self._open:
+        given = event.trial
+        if given.fingerprint in self._open:
             return
-        trial = self._place.trial(spec, self._tracker.folder(spec.trial))
-        self._open[spec.fingerprint] = trial
+        trial = self._place.trial(given, self._tracker.folder(given.name))
+        self._open[given.fingerprint] = trial
         self._tracker.log_trial_start(trial)
 
     def _finish(self, record: TrialRecord) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 from rich.console import Console
 
@@ -18,6 +17,7 @@ from bench.search.events import (
     Opened,
     Scored,
     Started,
+    Trial,
 )
 from bench.spec import TrainSettings, TrialSpec
 from bench.study_record import Candidate, Freeze
@@ -37,6 +37,7 @@ SPEC = TrialSpec(
     code="",
     context="",
 )
+TRIAL = Trial.of(SPEC)
 DONE = trial("lora", number=1, right=300, test=290, fingerprint=SPEC.fingerprint)
 EVENTS = (
     Opened(
@@ -45,8 +46,8 @@ EVENTS = (
         kept=(),
         workers=2,
     ),
-    Started(spec=SPEC, attempt=1),
-    EpochDone(spec=SPEC, epoch=2, validation=0.512),
+    Started(trial=TRIAL, attempt=1),
+    EpochDone(trial=TRIAL, epoch=2, validation=0.512),
 )
 
 
@@ -94,7 +95,7 @@ def test_a_second_attempt_is_told() -> None:
     console = Console(width=200, file=io.StringIO(), record=True)
     with watch(live=False, console=console) as observe:
         observe(EVENTS[0])
-        observe(Started(spec=SPEC, attempt=2))
+        observe(Started(trial=TRIAL, attempt=2))
 
     assert "lora-001 started (attempt 2)" in console.export_text()
 
@@ -116,7 +117,7 @@ def test_a_trial_stopped_early_is_shown_and_counts_for_the_time_that_is_left() -
 
 def test_what_is_left_is_no_more_than_the_time_budget() -> None:
     scene = Scene()
-    scene.take(replace(EVENTS[0], seconds=100.0))
+    scene.take(EVENTS[0].model_copy(update={"seconds": 100.0}))
 
     assert scene.eta is not None
     assert 99 < scene.eta <= 100
@@ -129,14 +130,14 @@ def test_a_spent_budget_is_shown_and_halted_trials_are_gone() -> None:
     assert "budget of 30m spent" in drawn(scene)
     assert "left" not in drawn(scene)
 
-    scene.take(Halted(spec=SPEC))
+    scene.take(Halted(trial=TRIAL))
     assert "lora-001" not in drawn(scene)
 
 
 def test_lines_tell_of_stopped_trials_and_budgets() -> None:
     console = Console(width=200, file=io.StringIO(), record=True)
     with watch(live=False, console=console) as observe:
-        for event in (*EVENTS, BudgetOver(budget="30m", running=1), Halted(spec=SPEC)):
+        for event in (*EVENTS, BudgetOver(budget="30m", running=1), Halted(trial=TRIAL)):
             observe(event)
         observe(Ended(record=PRUNED))
 

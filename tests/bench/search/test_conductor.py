@@ -14,7 +14,7 @@ from bench.record import Status, TestScore, TrialRecord
 from bench.search.budget import Meter, make_budget
 from bench.search.care import GRACE, USUAL_CARE, Care
 from bench.search.conductor import Conductor
-from bench.search.events import BudgetOver, Died, Ended, Event, Halted, Scored
+from bench.search.events import BudgetOver, Died, Ended, Event, Halted, Scored, Trial
 from bench.search.exam import Exam
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
@@ -183,7 +183,7 @@ def test_a_spent_budget_gives_out_nothing_and_stops_trials_after_their_epoch(sta
     assert spent is not None
     assert (spent.budget, spent.stopped) == ("60s", 1)
     told = [event for event in stage.events if isinstance(event, BudgetOver | Halted)]
-    assert told == [BudgetOver(budget="60s", running=1), Halted(spec=better)]
+    assert told == [BudgetOver(budget="60s", running=1), Halted(trial=Trial.of(better))]
 
 
 def test_what_ends_by_itself_after_the_budget_is_kept(stage: Stage) -> None:
@@ -373,8 +373,8 @@ def test_a_disk_that_is_full_ends_the_search_and_loses_no_trial(stage: Stage) ->
     assert stage.conductor.broken is full
     assert stage.conductor.budget_spent is None
     assert [record.number for record in stage.conductor.records] == [0]
-    told = [event.spec for event in stage.events if isinstance(event, Halted)]
-    assert told == [first, second]
+    told = [event.trial for event in stage.events if isinstance(event, Halted)]
+    assert told == [Trial.of(first), Trial.of(second)]
 
 
 def test_a_record_that_cannot_be_written_does_not_count(

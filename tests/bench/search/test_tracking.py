@@ -16,7 +16,7 @@ import pytest
 from bench.errors import StudyError
 from bench.ledger import Ledger
 from bench.record import Status, TrialRecord
-from bench.search.events import Ended, EpochDone, Event, Halted, Noted, Scored, Started
+from bench.search.events import Ended, EpochDone, Event, Halted, Noted, Scored, Started, Trial
 from bench.search.tracked import ENDS, End
 from bench.search.tracking import KINDS, make_trackers, tracked
 from bench.spec import TrialSpec
@@ -51,20 +51,20 @@ PRUNED_END = ended(PRUNED, trial("lora", status=Status.PRUNED, reason="place 3 o
 BAD_END = ended(BAD, broken("lora", 2, Status.DIVERGED, "the loss became nan at step 1"))
 FRESH_END = ended(FRESH, trial("lora", right=280, test=270))
 EVENTS: tuple[Event, ...] = (
-    Started(spec=GOOD, attempt=1),
-    EpochDone(spec=GOOD, epoch=1, validation=0.3),
-    Started(spec=GOOD, attempt=2),
-    EpochDone(spec=GOOD, epoch=1, validation=0.3),
-    EpochDone(spec=GOOD, epoch=2, validation=0.6),
-    Started(spec=PRUNED, attempt=1),
+    Started(trial=Trial.of(GOOD), attempt=1),
+    EpochDone(trial=Trial.of(GOOD), epoch=1, validation=0.3),
+    Started(trial=Trial.of(GOOD), attempt=2),
+    EpochDone(trial=Trial.of(GOOD), epoch=1, validation=0.3),
+    EpochDone(trial=Trial.of(GOOD), epoch=2, validation=0.6),
+    Started(trial=Trial.of(PRUNED), attempt=1),
     Ended(record=GOOD_END.model_copy(update={"test": None})),
     Ended(record=PRUNED_END),
-    Started(spec=BAD, attempt=1),
+    Started(trial=Trial.of(BAD), attempt=1),
     Ended(record=BAD_END),
     Ended(record=ended(OLD, trial("lora"))),  # was in the ledger: never started
-    Started(spec=STOPPED, attempt=1),
-    Halted(spec=STOPPED),
-    Started(spec=FRESH, attempt=1),
+    Started(trial=Trial.of(STOPPED), attempt=1),
+    Halted(trial=Trial.of(STOPPED)),
+    Started(trial=Trial.of(FRESH), attempt=1),
     Ended(record=FRESH_END.model_copy(update={"test": None})),
     Scored(record=FRESH_END),
 )
@@ -283,10 +283,10 @@ def test_a_tracker_that_fails_is_told_once_without_secrets_and_stops_nothing(
 @pytest.mark.slow
 def test_a_trial_that_a_killed_command_left_open_goes_on_as_the_same_run(tmp_path: Path) -> None:
     names = ("mlflow",)
-    follow(tmp_path, Started(spec=GOOD, attempt=1), names=names)
+    follow(tmp_path, Started(trial=Trial.of(GOOD), attempt=1), names=names)
     assert mlflow_runs(tmp_path)["lora-000"][1].info.status == "KILLED"
 
-    follow(tmp_path, Started(spec=GOOD, attempt=1), Ended(record=GOOD_END), names=names)
+    follow(tmp_path, Started(trial=Trial.of(GOOD), attempt=1), Ended(record=GOOD_END), names=names)
 
     _, run = mlflow_runs(tmp_path)["lora-000"]
     assert run.info.status == "FINISHED"

@@ -1,0 +1,92 @@
+"""The command ``paretune fetch``: the run folder of a job, brought to this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from bench.cli.attach import BEGINNING, exit_code, pick, say
+from bench.cli.console import SUCCESS
+from bench.cli.known_jobs import meant
+from bench.cli.launch import shell_path
+from bench.cli.unpack import Origin, Parcel, check_target, unpack
+from bench.errors import ClusterError
+from bench.search.jobs import FETCH, OURS, STUDY, Job, JobServer
+from bench.search.tunnel import reach
+from reports.escape import plain
+
+RUNS = Path("runs")
+
+
+def fetch(
+    job: str | None, cluster: str | None, to: Path | None, *, checkpoints: bool, insecure: bool
+) -> int:
+    """Brings a run folder here, through a small job on the head node.
+
+    Args:
+        job: name of the job that wrote it; ``None`` for the latest.
+        cluster: a cluster file or the address of a job server.
+        to: where to; ``None`` for the usual place of run folders.
+        checkpoints: whether what the trials have trained comes along.
+        insecure: use a cluster that lets in whoever reaches it.
+
+    Raises:
+        ClusterError: there is no such job, or the folder does not come whole.
+        LedgerError: the folder here holds something else.
+    """
+    known = meant(job, cluster)
+    with reach(known.cluster, insecure=insecure or known.insecure) as server:
+        found = pick(server, known.job)
+        if "://" in found.folder:
+            where = shlex.quote(found.folder)
+            say(f"the run folder is at {found.folder}; look at it from here:")
+            say(f"  paretune leaderboard {where}\n  paretune report {where}")
+            return SUCCESS
+        folder = to or RUNS / found.study
+        origin = Origin(study=found.study, folder=found.folder)
+        check_target(folder, origin)
+        with tempfile.TemporaryFile() as archive:
+            parcel = _bring(server, found, Parcel(archive), checkpoints=checkpoints)
+            unpack(archive, parcel.check(), folder, origin)
+    _tell(folder, parcel, checkpoints=checkpoints)
+    return SUCCESS
+
+
+def _bring(server: JobServer, job: Job, parcel: Parcel, *, checkpoints: bool) -> Parcel:
+    """Has the head node print the folder, and reads it.
+
+    Raises:
+        ClusterError: it could not.
+    """
+    name = f"fetch-{job.study}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
+    words = " --checkpoints" if checkpoints else ""
+    server.submit(
+        name,
+        f"exec {shell_path(job.python)} -m bench pack {shell_path(job.folder)}{words}",
+        {OURS: FETCH, STUDY: job.study},
+    )
+    ended = server.follow(name, parcel.take)
+    if not ended:
+        raise ClusterError(f"--cluster {server.cluster}: does not answer any more; fetch it again")
+    done = server.job(name)
+    with contextlib.suppress(RuntimeError, OSError):
+        server.delete(name)
+    if exit_code(done) != SUCCESS:
+        own = [line for line in parcel.other if BEGINNING not in line and line.strip()]
+        reason = plain(own[-1]) if own else done.message
+        raise ClusterError(f"{job.folder} on {server.cluster}: {reason}")
+    return parcel
+
+
+def _tell(folder: Path, parcel: Parcel, *, checkpoints: bool) -> None:
+    header = parcel.check()
+    megabytes = header.size / 1e6
+    say(f"{header.files} files ({megabytes:.1f} MB packed) are in {folder}")
+    if not checkpoints:
+        say("checkpoints were left on the cluster; --checkpoints brings them too")
+    quoted = shlex.quote(str(folder))
+    say(f"  paretune leaderboard {quoted}\n  paretune report {quoted}")
+    say(f"  paretune recommend {quoted}")

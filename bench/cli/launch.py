@@ -1,0 +1,191 @@
+"""The command ``paretune launch``: a sweep whose driver runs on a cluster's head node."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.cli import feed
+from bench.cli.attach import follow, say, say_ways
+from bench.cli.console import SUCCESS
+from bench.cli.known_jobs import KnownJob, named, remember
+from bench.cli.parcel import Copy, check_sizes, write_parcel
+from bench.cli.sweep import Request, read_request, study_path
+from bench.cli.sweep_command import parse, request_of, with_option
+from bench.errors import Faults, StudyError
+from bench.search.jobs import FOLDER, OURS, PYTHON, STOP_SECONDS, STUDY, SWEEP, JobServer
+from bench.search.prepare import prepare
+from bench.search.tunnel import reach
+from bench.study import Study
+
+FOLDERS = "~/paretune-runs"
+"""Where run folders lie on the head node, unless asked otherwise."""
+
+NOT_THERE = {
+    "address": "--address: the driver runs on the cluster already",
+    "out": "--out: belongs before the --, as an option of launch",
+    "as_json": "--json: its document would be lost among log lines; fetch the run folder instead",
+    "supervised": "--supervise: launch the same study again if its driver dies",
+}
+"""Options of a sweep that a launched one does not take, by parameter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What was typed after ``paretune launch``.
+
+    Attributes:
+        study: study file or name of a preset.
+        cluster: cluster file, or address of a job server.
+        out: the run folder as the cluster sees it, or a URI; ``None`` for the default.
+        copy: whether folders of model and dataset go along.
+        python: of the cluster, which has paretune.
+        insecure: use a cluster that lets in whoever reaches it.
+        detach: do not follow the job.
+        as_lines: follow it in lines on a terminal too.
+        words: further options of the sweep.
+    """
+
+    study: str
+    cluster: str
+    out: str | None
+    copy: bool
+    python: str
+    insecure: bool
+    detach: bool
+    as_lines: bool
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """A study that can be launched.
+
+    Attributes:
+        name: of the study.
+        file: its file; ``None`` for a preset.
+        copies: folders to go along.
+        words: after ``sweep``, as the driver is to read them.
+    """
+
+    name: str
+    file: Path | None
+    copies: list[Copy]
+    words: list[str]
+
+
+def launch(asked: Launch) -> int:
+    """Checks a study, submits it and follows it.
+
+    Returns:
+        The exit code of the driver; 0 as soon as it is submitted if it is not followed.
+
+    Raises:
+        InputError: with everything that is wrong with the study, or why the cluster cannot be used.
+    """
+    checked = _check(asked)
+    with reach(asked.cluster, insecure=asked.insecure) as server:
+        name = _submit(asked, checked, server)
+        remember(KnownJob(job=name, cluster=named(asked.cluster), insecure=asked.insecure))
+        job = server.job(name)
+        say(f"launched {name}; its run folder on the cluster: {job.folder}")
+        if asked.out is None and (server.nodes or 1) > 1:
+            say(
+                f"note: {server.nodes} machines: the run folder must be on storage that all of them"
+                " see; if home folders are not, name one with --out"
+            )
+        say_ways(name, named(asked.cluster))
+        return SUCCESS if asked.detach else follow(server, job, as_lines=asked.as_lines)
+
+
+def _check(asked: Launch) -> _Checked:
+    """Everything that can be told without the cluster.
+
+    Raises:
+        InputError: with everything that is wrong.
+    """
+    given = parse([asked.study, *asked.words])
+    faults = Faults()
+    faults.add(*(reason for key, reason in NOT_THERE.items() if given[key]))
+    if asked.out is not None and not asked.out.startswith(("/", "~/")) and "://" not in asked.out:
+        faults.add(f"--out {asked.out}: must be an absolute path of the cluster, or a URI")
+    with tempfile.TemporaryDirectory() as folder:
+        request = replace(
+            request_of(given, ["sweep"]),
+            folder=str(Path(folder, "run")),
+            address=None,
+            contexts=None,
+        )
+        return _check_study(asked, request, given, faults)
+
+
+def _check_study(
+    asked: Launch, request: Request, given: dict[str, Any], faults: Faults
+) -> _Checked:
+    study, _, _ = read_request(request, faults)
+    inputs = {"--model": study.file.model, "--dataset": study.file.dataset}
+    copies = [
+        Copy(option=option, folder=Path(name).expanduser().resolve())
+        for option, name in inputs.items()
+        if asked.copy and Path(name).expanduser().is_dir()
+    ]
+    check_sizes(copies, faults)
+    elsewhere = _elsewhere(study, asked.copy, faults)
+    if elsewhere:
+        faults.raise_any(StudyError)
+        say(f"not checked here, as only the cluster sees it: {', '.join(elsewhere)}")
+    else:
+        assert request.folder is not None
+        prepare(study, Path(request.folder), "", faults)
+    words = [asked.study, *asked.words]
+    for copy in copies:
+        words = with_option(words, copy.option, copy.there)
+    if given["insecure_cluster"] or asked.insecure:
+        words = [*(word for word in words if word != "--insecure-cluster"), "--insecure-cluster"]
+    path = study_path(asked.study)
+    is_file = path == Path(asked.study)
+    return _Checked(
+        name=study.name,
+        file=path if is_file else None,
+        copies=copies,
+        words=[Path(asked.study).name if is_file else asked.study, *words[1:]],
+    )
+
+
+def _elsewhere(study: Study, copy: bool, faults: Faults) -> list[str]:
+    """Paths of model and dataset that are the cluster's."""
+    found = []
+    for key in ("model", "dataset"):
+        name = getattr(study.file, key)
+        here = Path(name).expanduser().is_dir()
+        if name.startswith(("/", "~/")) and not (copy and here):
+            found.append(name)
+        elif here and not copy:
+            faults.add(f"--{key} {name}: with --no-copy it must be an absolute path of the cluster")
+    return found
+
+
+def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:
+    """Hands the sweep to the cluster; the name of its job."""
+    folder = asked.out or f"{FOLDERS}/{checked.name}"
+    words = [*checked.words, "--address", "auto"]
+    name = f"{checked.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    with tempfile.TemporaryDirectory() as temporary:
+        server.submit(
+            name,
+            f"exec {shell_path(asked.python)} -m bench sweep {shlex.join(words)}"
+            f" --out {shell_path(folder)}",
+            {OURS: SWEEP, STUDY: checked.name, FOLDER: folder, PYTHON: asked.python},
+            package=write_parcel(Path(temporary, "study.zip"), checked.file, checked.copies),
+            variables={feed.FOLLOWED: "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+        )
+    return name
+
+
+def shell_path(path: str) -> str:
+    """A path as a shell reads it; a home folder at its start is that of the machine."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)

@@ -1,0 +1,84 @@
+"""What a launched study takes along to the cluster: its file, and folders of model and data."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data import SPLITS
+from bench.errors import Faults
+from bench.source import HUB_FILES
+
+LIMIT = 100 * 2**20
+"""Bytes that Ray's job server takes in one upload."""
+
+INPUTS = "inputs"
+"""Folder of the copies."""
+
+MADE = (1980, 1, 1, 0, 0, 0)
+"""Time of every file in the zip: equal content is an equal zip, which is uploaded once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A folder that goes along.
+
+    Attributes:
+        option: by which a sweep is told of it.
+        folder: on this machine.
+    """
+
+    option: str
+    folder: Path
+
+    @property
+    def there(self) -> str:
+        """Its path in the folder where the driver runs."""
+        return f"{INPUTS}/{self.option.strip('-')}/{self.folder.name}"
+
+    @property
+    def files(self) -> list[Path]:
+        """What a sweep reads of it."""
+        patterns = HUB_FILES if self.option == "--model" else [f"{s}.jsonl" for s in SPLITS]
+        found = {path for pattern in patterns for path in self.folder.glob(pattern)}
+        return sorted(path for path in found if path.is_file())
+
+
+def check_sizes(copies: list[Copy], faults: Faults) -> None:
+    """Notes a fault for every folder that is larger than a job server takes."""
+    for copy in copies:
+        size = sum(path.stat().st_size for path in copy.files)
+        if size > LIMIT:
+            faults.add(
+                f"{copy.option} {copy.folder}: {size / 2**20:.0f} MiB are more than the"
+                f" {LIMIT // 2**20} MiB that Ray's job server takes; put the folder on storage that"
+                " the cluster sees and name its path there with --no-copy, or name a Hub id"
+            )
+
+
+def write_parcel(path: Path, study: Path | None, copies: list[Copy]) -> Path:
+    """Writes the zip whose content the driver finds in its folder.
+
+    Args:
+        path: of the zip.
+        study: the study's file; ``None`` for one that comes with the package.
+        copies: folders to go along.
+    """
+    with zipfile.ZipFile(path, "w") as parcel:
+        for name, source in _content(study, copies):
+            entry = zipfile.ZipInfo(name, MADE)
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = (
+                zipfile.ZIP_STORED if source.suffix == ".safetensors" else zipfile.ZIP_DEFLATED
+            )
+            parcel.writestr(entry, source.read_bytes())
+    return path
+
+
+def _content(study: Path | None, copies: list[Copy]) -> Iterator[tuple[str, Path]]:
+    if study is not None:
+        yield study.name, study
+    for copy in copies:
+        yield from ((f"{copy.there}/{path.name}", path) for path in copy.files)

@@ -1,0 +1,240 @@
+"""Ray's job server: submit a driver to a cluster, follow what it prints, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ClusterError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+OURS = "paretune"
+"""Key of a job's metadata by which ours are told from others: what they do."""
+
+STUDY, FOLDER, PYTHON = "study", "folder", "python"
+"""Further keys: name of the study, its run folder and the python that runs it, as the cluster sees
+them."""
+
+SWEEP, FETCH = "sweep", "fetch"
+"""What our jobs do."""
+
+STOP_SECONDS = 600
+"""A stopped driver ends its trials and writes its report; Ray kills it after 3 s by default."""
+
+PAUSE, MOST_PAUSES = 2.0, 15
+"""Seconds before a broken connection is tried again, and how often in a row."""
+
+OVER = frozenset({"succeeded", "failed", "stopped"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One of our jobs.
+
+    Attributes:
+        name: by which the cluster knows it.
+        study: name of the study.
+        folder: its run folder as the cluster sees it.
+        python: that runs it.
+        status: ``pending``, ``running``, ``succeeded``, ``failed`` or ``stopped``.
+        exit_code: of its driver; ``None`` while it runs, or if Ray does not say.
+        message: what Ray says about it.
+        began: when it was submitted.
+    """
+
+    name: str
+    study: str
+    folder: str
+    python: str
+    status: str
+    exit_code: int | None
+    message: str
+    began: datetime | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.status in OVER
+
+    @classmethod
+    def of(cls, details: JobDetails) -> Job:
+        """What Ray knows of it."""
+        labels = details.metadata or {}
+        start = details.start_time
+        return cls(
+            name=details.submission_id or "",
+            study=labels.get(STUDY, ""),
+            folder=labels.get(FOLDER, ""),
+            python=labels.get(PYTHON, "python"),
+            status=details.status.value.lower(),
+            exit_code=details.driver_exit_code,
+            message=details.message or "",
+            began=datetime.fromtimestamp(start / 1000, UTC) if start else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobServer:
+    """The job server of a cluster that has let us in.
+
+    Attributes:
+        cluster: as a person named it.
+        client: Ray's.
+    """
+
+    cluster: str
+    client: JobSubmissionClient
+
+    def submit(
+        self,
+        name: str,
+        entrypoint: str,
+        labels: Mapping[str, str],
+        *,
+        package: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Has a command run on the head node.
+
+        Args:
+            name: of the job.
+            entrypoint: a line for the shell.
+            labels: its metadata.
+            package: zip file whose content is the folder it runs in.
+            variables: of its environment.
+
+        Raises:
+            ClusterError: the cluster does not take it.
+        """
+        environment: dict[str, Any] = {"env_vars": dict(variables or {})}
+        if package is not None:
+            environment["working_dir"] = str(package)
+        try:
+            self.client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=name,
+                runtime_env=environment,
+                metadata=dict(labels),
+            )
+        except (RuntimeError, OSError) as error:
+            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
+
+    def job(self, name: str) -> Job:
+        """A job by name.
+
+        Raises:
+            ClusterError: there is none, or the cluster does not answer.
+        """
+        try:
+            return Job.of(self.client.get_job_info(name))
+        except (RuntimeError, OSError) as error:
+            if "does not exist" in str(error):
+                raise ClusterError(
+                    f"{name}: is no job of {self.cluster}; those there are:"
+                    f" paretune jobs --cluster {self.cluster}"
+                ) from error
+            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
+
+    def sweeps(self) -> list[Job]:
+        """Our sweeps, the latest last.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+        """
+        try:
+            found = self.client.list_jobs()
+        except (RuntimeError, OSError) as error:
+            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
+        ours = [Job.of(job) for job in found if (job.metadata or {}).get(OURS) == SWEEP]
+        return sorted(ours, key=lambda job: job.began or datetime.min.replace(tzinfo=UTC))
+
+    def stop(self, name: str) -> None:
+        """Asks a job to end.
+
+        Raises:
+            ClusterError: there is none, or the cluster does not answer.
+        """
+        try:
+            self.client.stop_job(name)
+        except (RuntimeError, OSError) as error:
+            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
+
+    def delete(self, name: str) -> None:
+        """Has the cluster forget a job that has ended."""
+        self.client.delete_job(name)
+
+    @property
+    def nodes(self) -> int | None:
+        """Machines that are up; ``None`` if the cluster does not tell."""
+        try:
+            answer = self.client._do_request("GET", "/nodes?view=summary")
+            summary = answer.json()["data"]["summary"]
+            return sum(bool(node["raylet"]["state"] == "ALIVE") for node in summary)
+        except (RuntimeError, OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def follow(self, name: str, take: Callable[[str], None]) -> bool:
+        """Passes on every line that a job has printed, and those to come until it has ended.
+
+        A connection that breaks is opened again, and what was passed on is not repeated.
+
+        Args:
+            name: of the job.
+            take: given each line, without its end.
+
+        Returns:
+            Whether the job has ended; else the cluster does not answer any more.
+        """
+        return asyncio.run(_Reader(self, name, take).read())
+
+
+class _Reader:
+    """Reads the log of a job over connections that may break."""
+
+    def __init__(self, server: JobServer, name: str, take: Callable[[str], None]) -> None:
+        self._server = server
+        self._name = name
+        self._take = take
+        self._seen = 0
+        self._open = ""
+
+    async def read(self) -> bool:
+        pauses = 0
+        while pauses <= MOST_PAUSES:
+            seen = self._seen
+            try:
+                await self._connection()
+                if self._server.job(self._name).is_over:
+                    self._finish()
+                    return True
+            except (RuntimeError, OSError, ClusterError):
+                pass  # broken; whether for good is seen in what follows
+            pauses = 1 if self._seen > seen else pauses + 1
+            await asyncio.sleep(PAUSE)
+        return False
+
+    async def _connection(self) -> None:
+        repeated = self._seen  # every connection begins with the first line
+        async for chunk in self._server.client.tail_job_logs(self._name):
+            new, repeated = chunk[repeated:], max(0, repeated - len(chunk))
+            self._seen += len(new)
+            *lines, self._open = (self._open + new).split("\n")
+            for line in lines:
+                self._take(line)
+
+    def _finish(self) -> None:
+        if self._open:
+            self._take(self._open)
+            self._open = ""
+
+
+def last_line(error: Exception) -> str:
+    """What is wrong, of an answer that may be a whole traceback."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__
