@@ -21,6 +21,7 @@ from bench.ledger import Ledger
 from bench.model import choose_precision
 from bench.record import TestScore
 from bench.scrub import scrub
+from bench.search.slots import meets_others
 from bench.spec import Precision, TrialSpec
 from bench.storage import storage_error
 from bench.tokens import TokenSplit
@@ -55,6 +56,8 @@ class WorkerSetup:
         folder: the run folder, reachable from every node.
         memory: bytes that a trial may add to a worker on a CPU; ``None`` is without limit.
         timeout: seconds that a trial may take; ``None`` is without end.
+        share: cores and accelerators of a trial where nodes come and go, so that only on its node
+            a worker can tell whether it may meet others; ``None`` where that is known before.
     """
 
     weights: Weights
@@ -67,6 +70,7 @@ class WorkerSetup:
     folder: Path
     memory: int | None = None
     timeout: float | None = None
+    share: tuple[float, float] | None = None
 
     def workbench(self) -> Workbench:
         """Takes up the backbone and the device."""
@@ -78,7 +82,7 @@ class WorkerSetup:
             validation=self.validation,
             device=device,
             precision=choose_precision(self.precision, device),
-            device_shared=self.device_shared,
+            device_shared=self.device_shared or (self.share and meets_others(*self.share)) or False,
         )
 
 
