@@ -112,7 +112,7 @@ class Autoscaled:
         return int(told.stdout)
 
     def close(self) -> None:
-        os.killpg(self._head.pid, signal.SIGTERM)
+        os.killpg(self._head.pid, signal.SIGKILL)  # its nodes die with it, at once
         self._head.communicate(timeout=60)
         forget(self.address)
 
