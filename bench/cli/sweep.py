@@ -21,6 +21,7 @@ from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
+from bench.search.slots import gpus_of
 from bench.study import check_study, preset
 from reports.escape import plain
 from reports.text.findings import unfinished
@@ -39,7 +40,7 @@ class Request:
         sets: ``arm.knob=value`` settings.
         folder: the run folder, ``None`` for the default.
         cpus: cores per trial.
-        gpus: accelerators per trial.
+        gpus: accelerators per trial, as text.
         workers: most trials at a time.
         time_budget: most time of the search, as text.
         max_gpu_hours: most GPUs times hours.
@@ -60,7 +61,7 @@ class Request:
     sets: tuple[str, ...]
     folder: Path | None
     cpus: float | None
-    gpus: float | None
+    gpus: str | None
     workers: int | None
     time_budget: str | None
     max_gpu_hours: float | None
@@ -119,6 +120,8 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     with faults.gathered():
         care = make_care(request.max_retries, request.trial_timeout)
     with faults.gathered():
+        gpus_of(request.gpus)
+    with faults.gathered():
         path = _study_path(request.study)
     study = check_study(path, request.overrides, request.sets, faults)
     folder = request.folder or RUNS / study.name
@@ -148,7 +151,7 @@ def _demand(request: Request) -> Demand:
     return Demand(
         address=request.address,
         cpus=request.cpus,
-        gpus=request.gpus,
+        gpus=gpus_of(request.gpus),
         workers=request.workers,
         insecure=request.insecure_cluster,
     )

@@ -7,13 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from bench.clock import Stopwatch
-from bench.errors import StudyError
+from bench.errors import LedgerError, StudyError
 from bench.ledger import Ledger, Records, set_aside
 from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
 from bench.search.events import Observer, Opened
+from bench.search.fraction import SAYS, settle
 from bench.search.importances import importances
 from bench.search.plan import Plan
 from bench.search.prepared import Prepared
@@ -100,7 +101,10 @@ def run_study(
             ready = replace(ready, study=ready.study.model_copy(update=spent))
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
-        ready = replace(ready, study=prepared.ledger.write_study(ready.study))
+        slots, placed = _placed(prepared, demand, slots, weights if options.search else None, ready)
+        told = (*ready.study.notices, *placed)
+        study = ready.study.model_copy(update={"notices": told})
+        ready = replace(ready, study=prepared.ledger.write_study(study))
         observe(_opened(ready, standing, slots, options))
         complete = not (options.search and standing.plan.left)
         if slots and weights:
@@ -249,6 +253,21 @@ def _slots(demand: Demand, budget: Budget) -> Iterator[Slots]:
                 " be spent; use --time-budget, such as --time-budget 30m"
             )
         yield slots
+
+
+def _placed(
+    prepared: Prepared, demand: Demand, slots: Slots | None, weights: Weights | None, ready: _Ready
+) -> tuple[Slots | None, list[str]]:
+    """Where trials run once ``auto`` is a number, and how it was chosen, now or in earlier runs."""
+    if slots and weights:
+        slots, reason = settle(prepared, demand, slots, weights, (ready.train, ready.validation))
+        if reason:
+            return slots, [reason]
+    try:
+        before = prepared.ledger.study().notices
+    except LedgerError:
+        return slots, []
+    return slots, [notice for notice in before if notice.startswith(SAYS)]
 
 
 def _open_cluster(demand: Demand) -> list[str]:

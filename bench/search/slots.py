@@ -46,6 +46,26 @@ class Demand:
     insecure: bool = False
 
 
+def gpus_of(text: str | None) -> float | Literal["auto"] | None:
+    """What ``--gpus-per-trial`` asks for.
+
+    Raises:
+        StudyError: it is neither a number from 0 on nor ``auto``.
+    """
+    if text is None:
+        return None
+    said = text.strip()
+    if said == AUTO:
+        return AUTO
+    try:
+        gpus = float(said)
+    except ValueError:
+        gpus = math.nan
+    if not 0 <= gpus < math.inf:
+        raise StudyError(f"--gpus-per-trial {text}: must be 0 or more, such as 0.5, or {AUTO}")
+    return gpus
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slots:
     """Where trials run.
