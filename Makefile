@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-faults test-statistics check bench bench-quick clean
+.PHONY: setup demo test test-faults test-statistics check bench bench-quick wheel clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ bench: $(READY)
 
 bench-quick: $(READY)
 	$(BIN)/python -m tests.peers.speed --scale quick
+
+wheel: $(READY)
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --no-isolation
 
 clean:
 	rm -rf .venv build dist *.egg-info

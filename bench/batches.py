@@ -157,6 +157,11 @@ class BatchStore:
         """One batch, on the device."""
         return collate(self.split, rows).to(self._device)
 
+    def kept_bytes(self, orders: int) -> int:
+        """Most bytes of batches that are kept, if they are asked for in so many orders."""
+        size = len(self.split.tokens) * BYTES_PER_TOKEN
+        return min(orders, KEPT_BYTES // size) * size if size else 0
+
     def _get(
         self, key: tuple[int, ...], order: Callable[[], Sequence[Integers]]
     ) -> Iterable[Batch]:

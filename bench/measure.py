@@ -212,9 +212,8 @@ def _bytes_in_use() -> int | None:
 
 def environment(device: torch.device, precision: str, attention: str) -> Environment:
     """Where this process computes."""
-    cuda = device.type == "cuda"
     return Environment(
-        device=torch.cuda.get_device_name(device) if cuda else _processor(),
+        device=device_name(device),
         precision=precision,
         threads=torch.get_num_threads(),
         attention=attention,
@@ -222,6 +221,11 @@ def environment(device: torch.device, precision: str, attention: str) -> Environ
         system=f"{platform.system()} {platform.machine()}",
         packages={name: version(name) for name in PACKAGES},
     )
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the accelerator, or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 @cache

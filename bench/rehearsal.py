@@ -1,15 +1,17 @@
-"""What a trial will take, from a few of its steps."""
+"""What a trial will take, in time and memory, from a few of its steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+import psutil
 import torch
 
-from bench.batches import Batch
+from bench.batches import Batch, BatchStore
 from bench.clock import Stopwatch
-from bench.measure import WARM_UPS, pass_seconds
+from bench.measure import WARM_UPS, PeakMemory, pass_seconds, predict
 from bench.model import MultipleChoiceModel
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
@@ -22,17 +24,19 @@ STEPS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """Expected seconds.
+    """Expected seconds and bytes.
 
     Attributes:
         step: of one training step; 0 where only the head learns.
         trial: of a whole trial, from adapting the model to timing its inference.
         once: of what the first trial of a worker does for all later ones of the arm.
+        peak_bytes: see ``peak_bytes``; ``None`` where the system cannot tell.
     """
 
     step: float
     trial: float
     once: float
+    peak_bytes: int | None = None
 
 
 def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
@@ -48,7 +52,7 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
     Raises:
         TrialRefused: the strategy cannot adapt this backbone.
     """
-    clock = workbench.stopwatch()
+    peak, clock = peak_bytes(spec, workbench), workbench.stopwatch()
     with clock.span("load"):
         model = workbench.adapted(spec)
     learns_inside = any(p.requires_grad for p in model.backbone.parameters())
@@ -62,14 +66,71 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
     always = clock.seconds["load"] + singles + batched
     if not learns_inside:
         all_read = reading * (1 + _tokens(epoch) / _tokens(validation))
-        return Rehearsal(step=0.0, trial=always, once=all_read)
+        return Rehearsal(step=0.0, trial=always, once=all_read, peak_bytes=peak)
     training = _training(spec, model, workbench, epoch, clock)
     passes = spec.settings.epochs + (not spec.strategy.starts_unchanged)
     return Rehearsal(
         step=training / len(epoch),
         trial=always + spec.settings.epochs * training + passes * reading,
         once=0.0,
+        peak_bytes=peak,
     )
+
+
+def peak_bytes(spec: TrialSpec, workbench: Workbench) -> int | None:
+    """Most memory that a trial takes: it learns from, then answers, the longest questions.
+
+    On an accelerator the batches that a worker keeps there are added, as many as it may keep.
+
+    Args:
+        spec: a trial.
+        workbench: where it would run.
+
+    Raises:
+        TrialRefused: the strategy cannot adapt this backbone.
+    """
+    device, memory = workbench.device, PeakMemory(workbench.device)
+    model = workbench.adapted(spec)
+    memory.watch(model)
+    if any(p.requires_grad for p in model.backbone.parameters()):
+        training = Training(
+            model,
+            spec.settings,
+            learning_rate=spec.learning_rate,
+            total_steps=2 * STEPS,
+            precision=workbench.precision,
+            seed=spec.seed,
+        )
+        # The optimizer takes its memory at the end of the first step.
+        training.epoch([_longest(workbench.train, spec.settings.batch_size)] * 2)
+    answered = _longest(workbench.validation, workbench.evaluation_batch)
+    predict(model, [_numbered(answered)], device=device, precision=workbench.precision)
+    kept = workbench.train.kept_bytes(spec.settings.epochs) + workbench.validation.kept_bytes(1)
+    peak = memory.peak_bytes
+    return peak + kept if peak is not None and device.type == "cuda" else peak
+
+
+def device_memory(device: torch.device) -> tuple[int, int]:
+    """Bytes of a device in all, and those in use on it that no tensor of this process holds.
+
+    The latter are the driver's for a process, and whatever others hold there. On a CPU they are
+    none, since workers share what they load.
+    """
+    if device.type != "cuda":
+        return psutil.virtual_memory().total, 0
+    free, total = torch.cuda.mem_get_info(device)
+    return total, max(0, total - free - torch.cuda.memory_reserved(device))
+
+
+def _longest(store: BatchStore, questions: int) -> Batch:
+    """A batch of the questions with the most tokens."""
+    rows = np.argsort(store.split.longest, kind="stable")[-questions:]
+    return store.collate(np.sort(rows).astype(np.int32))
+
+
+def _numbered(batch: Batch) -> Batch:
+    """The same batch as if it were a whole split."""
+    return replace(batch, rows=torch.arange(len(batch.rows)))
 
 
 def _training(

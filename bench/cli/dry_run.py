@@ -34,6 +34,8 @@ def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
         return
     out.print(_table(prepared, expected))
     out.print(_total(expected), highlight=False)
+    if expected.placed:
+        out.print(plain(expected.placed), markup=False, highlight=False)
     if expected.seeds:
         out.print(_confirmation(expected), highlight=False)
     splits = prepared.dataset.summaries
@@ -106,6 +108,11 @@ def _document(prepared: Prepared, expected: Estimate) -> dict[str, Any]:
             name: arm.rehearsal and arm.rehearsal.trial for name, arm in arms.items()
         },
         "device_seconds": sum(arm.seconds for arm in arms.values()),
+        "peak_bytes": {
+            name: arm.rehearsal and arm.rehearsal.peak_bytes for name, arm in arms.items()
+        },
+        "gpus_per_trial": expected.slots.gpus,
+        "placed": expected.placed,
         "trials_at_a_time": expected.slots.count,
         "seconds": expected.seconds,
         "confirmations": expected.confirmations,

@@ -24,6 +24,7 @@ from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
+from bench.search.slots import gpus_of
 from bench.search.tracking import make_trackers
 from bench.share import WHOLE, make_share
 from bench.study import Study, check_study, preset
@@ -44,7 +45,7 @@ class Request:
         sets: ``arm.knob=value`` settings.
         folder: the run folder as text, ``None`` for the default.
         cpus: cores per trial.
-        gpus: accelerators per trial.
+        gpus: accelerators per trial, as text.
         workers: most trials at a time.
         time_budget: most time of the search, as text.
         max_gpu_hours: most GPUs times hours.
@@ -67,7 +68,7 @@ class Request:
     sets: tuple[str, ...]
     folder: str | None
     cpus: float | None
-    gpus: float | None
+    gpus: str | None
     workers: int | None
     time_budget: str | None
     max_gpu_hours: float | None
@@ -151,6 +152,8 @@ def read_request(request: Request, faults: Faults) -> tuple[Study, Budget, Care]
     with faults.gathered():
         care = make_care(request.max_retries, request.trial_timeout)
     with faults.gathered():
+        gpus_of(request.gpus)
+    with faults.gathered():
         path = study_path(request.study)
     return check_study(path, request.overrides, request.sets, faults), budget, care
 
@@ -175,7 +178,7 @@ def _demand(request: Request) -> Demand:
     return Demand(
         address=request.address,
         cpus=request.cpus,
-        gpus=request.gpus,
+        gpus=gpus_of(request.gpus),
         workers=request.workers,
         insecure=request.insecure_cluster,
     )

@@ -126,8 +126,12 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
         float | None, typer.Option(help="Cores.", min=0, show_default="1")
     ] = None,
     gpus_per_trial: Annotated[
-        float | None,
-        typer.Option(help="GPUs, fractions allowed.", min=0, show_default="1 where there is one"),
+        str | None,
+        typer.Option(
+            help="GPUs, fractions allowed; auto shares each out by a trial's memory.",
+            metavar="NUMBER|auto",
+            show_default="1 where there is one",
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Most trials at a time.", min=1, show_default="all that fit")

@@ -1,22 +1,25 @@
-"""Start or join Ray, and work out how many trials it can run at a time."""
+"""Start or join Ray, and find where trials can run on it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import ray
 
 from bench.errors import StudyError
 from bench.search import TOKEN
+from bench.search.fleet import Fleet, limits
+from bench.search.slots import Demand, Slots, slots
+
+__all__ = ["Demand", "Slots", "cluster", "slots"]
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -45,72 +48,6 @@ JOIN = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False)"
 JOIN_SECONDS = 60
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demand:
-    """What one trial is given, as asked; ``None`` means the default.
-
-    Attributes:
-        address: of an existing cluster; ``None`` starts Ray on this machine.
-        cpus: cores per trial.
-        gpus: accelerators per trial, fractions allowed.
-        workers: most trials at a time.
-        insecure: join a cluster that lets in whoever reaches it.
-    """
-
-    address: str | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    workers: int | None = None
-    insecure: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slots:
-    """Where trials run.
-
-    Attributes:
-        cpus: cores per trial.
-        gpus: accelerators per trial.
-        count: trials at a time.
-        device_shared: whether a trial may meet another on its device.
-        memory: bytes for each trial at a time, where every node shares out what Ray found on it.
-        nodes: what Ray found on each.
-    """
-
-    cpus: float
-    gpus: float
-    count: int
-    device_shared: bool
-    memory: int | None = None
-    nodes: tuple[Mapping[str, float], ...] = ()
-
-    @property
-    def resources(self) -> dict[str, float]:
-        """As Ray wants them."""
-        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
-
-    @property
-    def alone(self) -> Slots:
-        """The same machines where every trial has a device to itself: whole GPUs, or a machine.
-
-        A trial is given so many cores that no machine has room for a second one.
-        """
-        gpus = float(math.ceil(self.gpus))
-        cores = [node.get("CPU", 0.0) for node in self.nodes]
-        whole = min((count for count in cores if count > max(cores) / 2), default=self.cpus)
-        cpus = self.cpus if gpus else whole
-        per_node = [_fit(node, cpus, gpus) for node in self.nodes]
-        count = min(max(1, sum(per_node)), self.count)
-        return Slots(
-            cpus=cpus,
-            gpus=gpus,
-            count=count,
-            device_shared=False,
-            memory=_memory(self.nodes, per_node, count),
-            nodes=self.nodes,
-        )
 
 
 @contextlib.contextmanager
@@ -149,9 +86,17 @@ def cluster(demand: Demand) -> Iterator[Slots]:
         if demand.address and ":" not in demand.address:  # only now it is known where that is
             _check_protected(demand, ray.get_runtime_context().gcs_address)
         with _terminated_as_interrupted():
-            yield slots(demand, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+            yield _found(demand)
     finally:
         ray.shutdown()
+
+
+def _found(demand: Demand) -> Slots:
+    """Where trials run on the Ray that was started or joined; the latter is looked at again."""
+    if not demand.address:
+        return slots(demand, Fleet().nodes)
+    fleet = Fleet(limits=limits())
+    return replace(slots(demand, fleet.nodes), look=lambda: fleet.nodes)
 
 
 def _check_protected(demand: Demand, address: str) -> None:
@@ -223,51 +168,3 @@ def _terminated_as_interrupted() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
         signal.signal(signal.SIGINT, interrupts or signal.default_int_handler)
-
-
-def slots(demand: Demand, nodes: list[dict[str, float]]) -> Slots:
-    """How many trials fit on the nodes at a time.
-
-    Default: one accelerator per trial where there is any, else one core.
-
-    Raises:
-        StudyError: no node is large enough.
-    """
-    has_gpus = any(node.get("GPU", 0) for node in nodes)
-    gpus = demand.gpus if demand.gpus is not None else float(has_gpus)
-    cpus = demand.cpus if demand.cpus is not None else 1.0
-    per_node = [_fit(node, cpus, gpus) for node in nodes]
-    if not sum(per_node):
-        most = {
-            kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")
-        }
-        raise StudyError(
-            f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, but the largest node has"
-            f" {most['CPU']:g} CPUs and {most['GPU']:g} GPUs;"
-            " lower --cpus-per-trial or --gpus-per-trial"
-        )
-    count = min(sum(per_node), demand.workers or sum(per_node))
-    shared = gpus % 1 > 0 if gpus else max(per_node) > 1
-    return Slots(
-        cpus=cpus,
-        gpus=gpus,
-        count=count,
-        device_shared=shared and count > 1,
-        memory=_memory(nodes, per_node, count),
-        nodes=tuple(nodes),
-    )
-
-
-def _memory(nodes: Sequence[Mapping[str, float]], per_node: list[int], count: int) -> int | None:
-    """What a trial may use, if the node where it finds least has as many as fit."""
-    shares = [
-        node["memory"] / min(fit, count)
-        for node, fit in zip(nodes, per_node, strict=True)
-        if fit and "memory" in node
-    ]
-    return int(min(shares)) if shares else None
-
-
-def _fit(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    room = [node.get(kind, 0) / asked for kind, asked in (("CPU", cpus), ("GPU", gpus)) if asked]
-    return int(min(room) + 1e-9) if room else 0

@@ -18,6 +18,7 @@ from bench.search.agenda import Agenda
 from bench.search.budget import Meter
 from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict
 from bench.search.exam import Exam
+from bench.search.slots import Capacity
 from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
 from bench.spec import TrialSpec
 from bench.study_record import BudgetSpent
@@ -73,14 +74,18 @@ class Conductor(Searcher):
         self._scoring_since: dict[str, float] = {}
         self._reported: dict[str, TrialRecord] = {}
         self.records = list(kept)
+        self.capacity: Capacity | None = None  # how many may be at work now; else Tune decides
         self.broken: StorageError | None = None
 
     # Ray means the constant FINISHED too, but declares a dict.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """What is to be done next: a trial; when all have ended, a scoring; until then nothing."""
+        at_work = len(self._running.keys() - self._halted)
+        if self.capacity and self.capacity.count <= at_work + self._exam.sitting:
+            return None
         if spec := self._next(trial_id):
             return {SPEC: spec}
-        if self._running.keys() - self._halted:
+        if at_work:
             return None
         if self.broken:
             return str(Searcher.FINISHED)

@@ -18,11 +18,11 @@ from bench.record import TrialRecord
 from bench.search.agenda import Agenda
 from bench.search.budget import NO_BUDGET, Budget, Meter
 from bench.search.care import USUAL_CARE, Care
-from bench.search.cluster import Slots
 from bench.search.conductor import Conductor
 from bench.search.events import Observer
 from bench.search.exam import Choose, Exam
 from bench.search.halving import HalvingScheduler
+from bench.search.slots import Capacity, Slots
 from bench.search.worker import TrialWorker, WorkerSetup
 from bench.study_record import BudgetSpent
 
@@ -125,6 +125,7 @@ class Dispatcher:
         conductor = Conductor(
             plan, self.ledger, self.observe, exam, kept=kept, meter=meter, care=self.care
         )
+        conductor.capacity = Capacity(self.slots)
         with tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
             interrupted = _fit(self._tuner(conductor, scratch))
         if conductor.broken:
@@ -145,7 +146,7 @@ class Dispatcher:
                 search_alg=conductor,
                 scheduler=HalvingScheduler(conductor.stops),
                 num_samples=-1,
-                max_concurrent_trials=self.slots.count,
+                max_concurrent_trials=self.slots.most,
                 reuse_actors=not self.fresh_workers,
             ),
             run_config=tune.RunConfig(

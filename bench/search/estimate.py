@@ -10,6 +10,7 @@ import ray
 from bench.errors import TrialRefused
 from bench.rehearsal import Rehearsal, rehearse
 from bench.search.cluster import Demand, Slots, cluster
+from bench.search.fraction import settle
 from bench.search.prepared import Prepared
 from bench.search.stages import worker_setup
 from bench.search.worker import WorkerSetup
@@ -47,11 +48,13 @@ class Estimate:
         arms: by name.
         slots: where trials would run.
         seeds: fresh seeds for what will be chosen.
+        placed: how ``--gpus-per-trial auto`` was decided; ``None`` where it was not asked for.
     """
 
     arms: dict[str, ArmEstimate]
     slots: Slots
     seeds: int = 0
+    placed: str | None = None
 
     @property
     def confirmations(self) -> int:
@@ -86,7 +89,8 @@ def estimate(prepared: Prepared, demand: Demand) -> Estimate:
     arms = {arm.name: prepared.plan_spec(arm) for arm in prepared.study.arms}
     weights = Weights.of(prepared.source.backbone())
     train, validation = prepared.tokens("train"), prepared.tokens("validation")
-    with cluster(demand) as slots:
+    with cluster(demand) as found:
+        slots, placed = settle(prepared, demand, found, weights, (train, validation))
         setup = ray.put(worker_setup(prepared, weights, train, validation, slots))
         task = ray.remote(_rehearse).options(
             num_cpus=slots.cpus, num_gpus=slots.gpus, max_retries=0
@@ -96,6 +100,7 @@ def estimate(prepared: Prepared, demand: Demand) -> Estimate:
             arms={name: _outcome(left[name], told) for name, told in running.items()},
             slots=slots,
             seeds=prepared.study.file.confirm,
+            placed=placed,
         )
 
 

@@ -54,6 +54,11 @@ class Exam:
         """Whether a scoring that was handed out has not ended, so that it may come back."""
         return bool(self._sitting)
 
+    @property
+    def sitting(self) -> int:
+        """Scorings that were handed out and have not ended."""
+        return len(self._sitting)
+
     def holds(self, trial_id: str) -> bool:
         """Whether that Tune trial scores one of ours."""
         return trial_id in self._sitting

@@ -7,13 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.errors import StudyError
+from bench.errors import LedgerError, StudyError
 from bench.ledger import Ledger
 from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
 from bench.search.events import Observer, Opened
+from bench.search.fraction import SAYS, settle
 from bench.search.importances import importances
 from bench.search.prepared import Prepared
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
@@ -106,7 +107,10 @@ def run_study(
             ready = replace(ready, study=ready.study.model_copy(update=spent))
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
-        ready = replace(ready, study=prepared.ledger.write_study(ready.study))
+        slots, placed = _placed(prepared, demand, slots, weights if options.search else None, ready)
+        told = (*ready.study.notices, *placed)
+        study = ready.study.model_copy(update={"notices": told})
+        ready = replace(ready, study=prepared.ledger.write_study(study))
         if slots and options.trackers:
             name, folder = prepared.study.name, prepared.ledger.folder
             here = folder if isinstance(folder, Path) else Path("runs") / name
@@ -264,6 +268,21 @@ def _slots(demand: Demand, budget: Budget) -> Iterator[Slots]:
                 " be spent; use --time-budget, such as --time-budget 30m"
             )
         yield slots
+
+
+def _placed(
+    prepared: Prepared, demand: Demand, slots: Slots | None, weights: Weights | None, ready: Ready
+) -> tuple[Slots | None, list[str]]:
+    """Where trials run once ``auto`` is a number, and how it was chosen, now or in earlier runs."""
+    if slots and weights:
+        slots, reason = settle(prepared, demand, slots, weights, (ready.train, ready.validation))
+        if reason:
+            return slots, [reason]
+    try:
+        before = prepared.ledger.study().notices
+    except LedgerError:
+        return slots, []
+    return slots, [notice for notice in before if notice.startswith(SAYS)]
 
 
 def _open_cluster(demand: Demand) -> list[str]:

@@ -184,4 +184,5 @@ def worker_setup(
         folder=prepared.ledger.folder.absolute(),
         memory=slots.memory,
         timeout=timeout,
+        share=(slots.cpus, slots.gpus) if slots.look and slots.workers != 1 else None,
     )

@@ -24,6 +24,7 @@ from bench.location import Location
 from bench.model import choose_precision
 from bench.record import TestScore
 from bench.scrub import scrub
+from bench.search.slots import meets_others
 from bench.spec import Precision, TrialSpec
 from bench.storage import local_copy, storage_error, write_whole
 from bench.tokens import TokenSplit
@@ -58,6 +59,8 @@ class WorkerSetup:
         folder: the run folder, reachable from every node.
         memory: bytes that a trial may add to a worker on a CPU; ``None`` is without limit.
         timeout: seconds that a trial may take; ``None`` is without end.
+        share: cores and accelerators of a trial where nodes come and go, so that only on its node
+            a worker can tell whether it may meet others; ``None`` where that is known before.
     """
 
     weights: Weights
@@ -70,6 +73,7 @@ class WorkerSetup:
     folder: Location
     memory: int | None = None
     timeout: float | None = None
+    share: tuple[float, float] | None = None
 
     def workbench(self) -> Workbench:
         """Takes up the backbone and the device."""
@@ -81,7 +85,7 @@ class WorkerSetup:
             validation=self.validation,
             device=device,
             precision=choose_precision(self.precision, device),
-            device_shared=self.device_shared,
+            device_shared=self.device_shared or (self.share and meets_others(*self.share)) or False,
         )
 
 
