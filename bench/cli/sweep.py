@@ -119,7 +119,7 @@ def _checked(request: Request) -> tuple[Prepared, Budget, Care]:
     with faults.gathered():
         care = make_care(request.max_retries, request.trial_timeout)
     with faults.gathered():
-        path = _study_path(request.study)
+        path = study_path(request.study)
     study = check_study(path, request.overrides, request.sets, faults)
     folder = request.folder or RUNS / study.name
     prepared = prepare(study, folder, shown_command(_again(request)), faults)
@@ -154,7 +154,7 @@ def _demand(request: Request) -> Demand:
     )
 
 
-def _study_path(name: str | None) -> Path | None:
+def study_path(name: str | None) -> Path | None:
     """A file by path, or a preset by name."""
     if name is None:
         return None

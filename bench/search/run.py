@@ -13,6 +13,7 @@ from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
 from bench.search.cluster import Demand, Slots, cluster
+from bench.search.doctor import preflight
 from bench.search.events import Observer, Opened
 from bench.search.importances import importances
 from bench.search.plan import Plan
@@ -100,6 +101,9 @@ def run_study(
             ready = replace(ready, study=ready.study.model_copy(update=spent))
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
+        if slots and demand.address:
+            told = (*ready.study.notices, *preflight(prepared))
+            ready = replace(ready, study=ready.study.model_copy(update={"notices": told}))
         ready = replace(ready, study=prepared.ledger.write_study(ready.study))
         observe(_opened(ready, standing, slots, options))
         complete = not (options.search and standing.plan.left)
