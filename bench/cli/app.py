@@ -88,7 +88,12 @@ def doctor(  # noqa: PLR0913 - one parameter per option
         str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where results would go.", show_default="runs/NAME")
+        str | None,
+        typer.Option(
+            help="Where results would go, a folder or a URI.",
+            metavar="PLACE",
+            show_default="runs/NAME",
+        ),
     ] = None,
     model: Model = None,
     dataset: Annotated[
@@ -106,7 +111,7 @@ def doctor(  # noqa: PLR0913 - one parameter per option
     subject = Subject(
         study=study,
         overrides={key: value for key, value in (("model", model), ("dataset", dataset)) if value},
-        folder=out,
+        place=out,
     )
     raise typer.Exit(
         show_examination(subject, address, insecure_cluster=insecure_cluster, as_json=as_json)

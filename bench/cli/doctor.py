@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,12 @@ class Subject:
     Attributes:
         study: study file or name of a preset.
         overrides: value per study key.
-        folder: the run folder, ``None`` for the default.
+        place: where results go, a folder or a URI; ``None`` for the default.
     """
 
     study: str | None
     overrides: Mapping[str, Any]
-    folder: Path | None
+    place: str | None
 
 
 def show_examination(
@@ -78,14 +78,16 @@ def _study(subject: Subject) -> tuple[Needs, list[Finding]]:
     with faults.gathered():
         path = study_path(subject.study)
     study = check_study(path, subject.overrides, (), faults)
-    folder = subject.folder or RUNS / study.name
+    is_folder = subject.place and "://" not in subject.place
+    folder = Path(subject.place or "") if is_folder else RUNS / study.name
+    place = address_of(folder) if subject.place is None or is_folder else subject.place
     try:
         prepared = prepare(study, folder, "", faults)
     except InputError as error:
-        return Needs(folder=address_of(folder)), [
+        return Needs(folder=place), [
             Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems
         ]
-    needs = Needs.of(prepared)
+    needs = replace(Needs.of(prepared), folder=place)
     return needs, [
         Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)
     ]
@@ -125,10 +127,16 @@ def _table(findings: Iterable[Finding]) -> Table:
 
 def _verdict(findings: Iterable[Finding]) -> str:
     counts = Counter(finding.level for finding in findings)
+    told = [_counted(counts[level], level) for level in (Level.REFUSED, Level.WARNING)]
     if counts[Level.REFUSED]:
-        return f"a sweep would be refused: {counts[Level.REFUSED]} faults to mend"
-    warnings = counts[Level.WARNING]
-    return f"ready, with {warnings} warnings" if warnings else "ready"
+        return f"a sweep would be refused: {', '.join(filter(None, told))}"
+    return f"ready{f', with {told[1]}' if told[1] else ''}"
+
+
+def _counted(count: int, level: Level) -> str:
+    if level is Level.REFUSED:
+        return f"{count} refused" if count else ""
+    return f"{count} warning{'s' if count > 1 else ''}" if count else ""
 
 
 def _document(findings: Iterable[Finding], nodes: Iterable[Node]) -> dict[str, Any]:

@@ -24,11 +24,11 @@ def judge(look: Look) -> tuple[Finding, ...]:
         if look.is_cluster:
             found += _answer(node)
         if node.facts:
-            found += [*_versions(node, node.facts, look), *hardware(node, node.facts)]
+            found += _versions(node, node.facts, look)
         if node.facts and look.is_cluster:
             found += [*_code(node, node.facts, look), *settings(node, node.facts, look)]
             found += token(node, node.facts, look)
-    found += [*alike(look.nodes), *results(look), *clocks(look.nodes)]
+    found += [*hardware(look.nodes), *alike(look.nodes), *results(look), *clocks(look.nodes)]
     return folded(found)
 
 

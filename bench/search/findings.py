@@ -7,6 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+CHECKS = (
+    "study", "cluster", "nodes", "versions", "code", "machines", "results", "token", "clocks", "Ray",
+)  # fmt: skip
+"""What is looked at, in the order in which it is told."""
 SHOWN = 5
 
 
@@ -39,7 +43,7 @@ class Finding:
     """One line.
 
     Attributes:
-        check: what was looked at, a word or two.
+        check: what was looked at, one of ``CHECKS``.
         level: how it came out.
         found: what was found, both sides of it where two things differ.
         places: the nodes where; empty where it is no matter of nodes.
@@ -74,15 +78,18 @@ class Finding:
 
 
 def folded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One line for all nodes that say the same; the checks in the order in which they came."""
+    """One line for all nodes that say the same; checks in order, and in each the worst first."""
     lines: dict[tuple[str, Level, str, str | None], Finding] = {}
     for finding in findings:
         key = (finding.check, finding.level, finding.found, finding.way_out)
         known = lines.setdefault(key, replace(finding, places=()))
         places = tuple(sorted({*known.places, *finding.places}))
         lines[key] = replace(known, places=places)
-    order = list(dict.fromkeys(finding.check for finding in lines.values()))
-    return tuple(sorted(lines.values(), key=lambda finding: order.index(finding.check)))
+    return tuple(sorted(lines.values(), key=_rank))
+
+
+def _rank(finding: Finding) -> tuple[int, int]:
+    return CHECKS.index(finding.check), -list(Level).index(finding.level)
 
 
 def refused(findings: Iterable[Finding]) -> list[Finding]:

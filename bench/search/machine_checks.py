@@ -15,21 +15,38 @@ OPEN_FILES = 8192
 MONITOR = "RAY_memory_monitor_refresh_ms"
 
 
-def hardware(node: Node, facts: Mapping[str, Any]) -> Iterator[Finding]:
+def hardware(nodes: Iterable[Node]) -> Iterator[Finding]:
     """Cores, memory and the GPUs that torch sees, which must be as many as Ray shares out."""
-    cores = node.resources.get("CPU", 0)
-    said = f"{cores:g} of {facts['cores']} cores"
-    if memory := node.resources.get("memory"):
-        said += f", {memory / GIB:.0f} GiB of memory"
-    torch = facts["torch"] or {}
-    if torch.get("gpus"):
-        kinds = [f"{gpu['name']} ({gpu['bytes'] / GIB:.0f} GiB)" for gpu in torch["gpus"]]
+    alike: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.facts:
+            alike.setdefault(_parts(node, node.facts), []).append(node)
+            yield from _unseen(node, node.facts, node.facts["torch"] or {})
+    for parts, group in alike.items():
+        places = tuple(node.place for node in group)
+        found = f"{parts}{_memory(group)}"
+        yield Finding(check="machines", level=Level.OK, found=found, places=places)
+
+
+def _parts(node: Node, facts: Mapping[str, Any]) -> str:
+    said = f"{node.resources.get('CPU', 0):g} of {facts['cores']} cores"
+    gpus = (facts["torch"] or {}).get("gpus")
+    if gpus:
+        kinds = [f"{gpu['name']} ({gpu['bytes'] / GIB:.0f} GiB)" for gpu in gpus]
         counted = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
-        said += f", {counted}, driver {facts['driver']}, CUDA {torch['cuda']} in torch"
-    elif not node.resources.get("GPU"):
-        said += ", no GPU"
-    yield Finding(check="machines", level=Level.OK, found=said, places=(node.place,))
-    yield from _unseen(node, facts, torch)
+        return (
+            f"{said}, {counted}, driver {facts['driver']}, CUDA {facts['torch']['cuda']} in torch"
+        )
+    return said if node.resources.get("GPU") else f"{said}, no GPU"
+
+
+def _memory(nodes: Iterable[Node]) -> str:
+    """What Ray shares out, of the node with least and the one with most."""
+    found = [node.resources["memory"] / GIB for node in nodes if "memory" in node.resources]
+    if not found:
+        return ""
+    low, high = f"{min(found):.0f}", f"{max(found):.0f}"
+    return f", {low if low == high else f'{low} to {high}'} GiB of memory"
 
 
 def _unseen(node: Node, facts: Mapping[str, Any], torch: Mapping[str, Any]) -> Iterator[Finding]:
