@@ -85,7 +85,7 @@ class Question:
         try:
             path.write_bytes(self._content)
         except Exception as error:  # noqa: BLE001 - stores outside file systems raise what they like
-            unwritable = f"{type(error).__name__}: {error}"
+            unwritable = probe.told(error)
         try:
             yield unwritable
         finally:

@@ -65,7 +65,7 @@ def _versions(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Find
             level=_weight(name, there[name], here[name], facts),
             found=f"{name} {there[name] or 'is not installed'}, here {here[name] or 'none'}",
             places=(node.place,),
-            way_out=f"install the same there: pip install '{name}=={here[name]}'",
+            way_out=f"install the same there: pip install '{name}=={_public(here[name])}'",
         )
     python = facts["python"]
     if python == look.here["python"]:
@@ -88,8 +88,13 @@ def _weight(name: str, there: str | None, here: str | None, facts: Mapping[str, 
     """
     if name == DISTRIBUTION and there is None and facts["code"].get("bench"):
         return Level.WARNING
-    same = there and here and there.partition("+")[0] == here.partition("+")[0]
+    same = there and _public(there) == _public(here)
     return Level.WARNING if same or name in ALIKE else Level.REFUSED
+
+
+def _public(version: str | None) -> str:
+    """A version without the name of its build."""
+    return (version or "").partition("+")[0]
 
 
 def _minor(version: str) -> list[str]:

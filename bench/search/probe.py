@@ -165,8 +165,14 @@ def leave(question: dict[str, Any]) -> dict[str, Any]:
         if not seen:
             remove(own)
     except Exception as error:  # noqa: BLE001 - stores outside file systems raise what they like
-        return {"seen": seen, "unwritable": f"{type(error).__name__}: {error}"}
+        return {"seen": seen, "unwritable": told(error)}
     return {"seen": seen, "unwritable": None}
+
+
+def told(error: Exception) -> str:
+    """What an error of a file system or an object store says, on one line."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def place_of(text: str) -> Any:
