@@ -14,6 +14,7 @@ from bench.search.findings import Finding, Level, Place, refused
 from bench.search.look import Look, Node
 from bench.search.prepared import Prepared
 from bench.search.probe import probe
+from bench.strategy import Strategy
 
 OURS = ("bench", "strategies", "search_spaces")
 """Packages that workers import."""
@@ -39,11 +40,11 @@ class Needs:
     def of(cls, prepared: Prepared) -> Needs:
         """What a study needs."""
         kinds = {kind for arm in prepared.study.arms for kind in arm.strategy.__mro__}
-        roots = {kind.__module__.partition(".")[0] for kind in kinds}
+        roots = {kind.__module__.partition(".")[0] for kind in kinds if issubclass(kind, Strategy)}
         files = prepared.source.folder.glob("*.safetensors")
         return cls(
             folder=address_of(prepared.ledger.folder),
-            modules=tuple(sorted(roots - {*OURS, "abc", "builtins"})),
+            modules=tuple(sorted(roots - {*OURS, "__main__"})),
             weights=sum(path.stat().st_size for path in files),
         )
 

@@ -144,10 +144,10 @@ def _torch(raylet: dict[str, Any] | None) -> dict[str, Any]:
 
 def _token_mode() -> int | None:
     """Permissions of the file with the cluster's token; ``None`` if there is none."""
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     try:
-        return path.stat().st_mode & 0o777
-    except OSError:
+        path = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+        return Path(path).stat().st_mode & 0o777
+    except (OSError, RuntimeError):  # no such file, or a user without a home
         return None
 
 
