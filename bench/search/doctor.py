@@ -96,12 +96,15 @@ def preflight(prepared: Prepared) -> tuple[str, ...]:
 
 
 def _way_in(demand: Demand) -> Finding:
+    if has_token() and not demand.insecure:
+        return Finding(check="cluster", level=Level.OK, found="joined, showing a token")
     if demand.insecure:
         found = "may let in whoever reaches it, which --insecure-cluster allows"
-        way_out = "start it with RAY_AUTH_MODE=token"
-        return Finding(check="cluster", level=Level.WARNING, found=found, way_out=way_out)
-    found = f"joined, {'with a token' if has_token() else 'on this machine alone'}"
-    return Finding(check="cluster", level=Level.OK, found=found)
+    else:
+        found = "asks for no token: whoever reaches it may run code on it; joined all the same, as"
+        found += " its address is this machine's own"
+    way_out = "start it with RAY_AUTH_MODE=token where others reach it"
+    return Finding(check="cluster", level=Level.WARNING, found=found, way_out=way_out)
 
 
 def address_of(folder: Path) -> str:
