@@ -40,7 +40,16 @@ def code_fingerprint(strategy: type[Strategy]) -> str:
 
 @cache
 def _module_hash(module: ModuleType) -> str:
-    tree = ast.parse(inspect.getsource(module))
+    return source_hash(inspect.getsource(module))
+
+
+def source_hash(text: str) -> str:
+    """Content hash of the code of a module, without comments, docstrings and layout.
+
+    Raises:
+        SyntaxError: it is no Python of this version.
+    """
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):

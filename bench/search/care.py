@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.amounts import duration_of
 from bench.errors import StudyError
-from bench.record import Status
+from bench.record import Status, TrialRecord
 
 DEATHS = 2
 """Workers that a configuration may cost: after the last of them it is put in quarantine."""
@@ -111,3 +111,11 @@ def verdict(
         how = "node was lost or its worker could not begin" if blameless else "worker died"
         return Status.FAILED, f"its {how}, in attempt {tries}: {last}"
     return None
+
+
+def with_attempts(record: TrialRecord, attempts: Attempts) -> TrialRecord:
+    """A record that says how often its trial was tried, and what that has lost."""
+    if attempts.count <= 1:
+        return record
+    seconds = record.seconds and record.seconds.model_copy(update={"lost": attempts.lost})
+    return record.model_copy(update={"attempts": attempts.count, "seconds": seconds})

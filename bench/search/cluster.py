@@ -16,6 +16,7 @@ import ray
 
 from bench.errors import StudyError
 from bench.search import TOKEN
+from bench.search.findings import mismatch
 from bench.search.fleet import Fleet, limits
 from bench.search.slots import Demand, Slots, slots
 
@@ -55,8 +56,19 @@ def cluster(demand: Demand) -> Iterator[Slots]:
     """Ray for as long as the context lasts.
 
     Raises:
-        StudyError: no node has what a trial asks for, the address does not answer, or anyone who
-            reaches it may run code there.
+        StudyError: no node has what a trial asks for, or as ``joined``.
+    """
+    with joined(demand):
+        yield _found(demand)
+
+
+@contextlib.contextmanager
+def joined(demand: Demand) -> Iterator[None]:
+    """Ray for as long as the context lasts, whatever its nodes have.
+
+    Raises:
+        StudyError: the address does not answer or runs other versions, or anyone who reaches it
+            may run code there.
     """
     if demand.address and demand.address.startswith("ray://"):
         raise StudyError(
@@ -77,7 +89,8 @@ def cluster(demand: Demand) -> Iterator[Slots]:
         )
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         ray.shutdown()
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = mismatch(str(error)) or first
         where = f"--address {demand.address}" if demand.address else "Ray does not start here"
         raise StudyError(f"{where}: {reason}") from error
     if not had_token and TOKEN.exists():  # Ray makes one for a new cluster, for all to read
@@ -86,7 +99,7 @@ def cluster(demand: Demand) -> Iterator[Slots]:
         if demand.address and ":" not in demand.address:  # only now it is known where that is
             _check_protected(demand, ray.get_runtime_context().gcs_address)
         with _terminated_as_interrupted():
-            yield _found(demand)
+            yield
     finally:
         ray.shutdown()
 
@@ -110,7 +123,7 @@ def _check_protected(demand: Demand, address: str) -> None:
     if not host or host in LOCAL or demand.insecure:
         return
     check_token_file()
-    if not _has_token() or _lets_anyone_in(address):
+    if not has_token() or _lets_anyone_in(address):
         raise StudyError(
             f"--address {address}: whoever reaches that cluster may run code on it, as it asks for"
             " no token; start it with RAY_AUTH_MODE=token and a token from `ray get-auth-token"
@@ -131,11 +144,11 @@ def check_token_file() -> None:
         StudyError: its file is open to others.
     """
     token = token_file()
-    if _has_token() and token.exists() and token.stat().st_mode & 0o077:
+    if has_token() and token.exists() and token.stat().st_mode & 0o077:
         raise StudyError(f"{token}: can be read by others; run: chmod 600 {token}")
 
 
-def _has_token() -> bool:
+def has_token() -> bool:
     """Whether this process shows a token to clusters."""
     return os.environ.get("RAY_AUTH_MODE") == "token"
 

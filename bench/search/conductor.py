@@ -16,7 +16,7 @@ from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
 from bench.search import events
 from bench.search.agenda import Agenda
 from bench.search.budget import Meter
-from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict
+from bench.search.care import GRACE, USUAL_CARE, Attempts, Care, verdict, with_attempts
 from bench.search.exam import Exam
 from bench.search.slots import Capacity
 from bench.search.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
@@ -238,7 +238,7 @@ class Conductor(Searcher):
         record = self._reported.pop(trial_id, None)
         if record is not None:
             spec = self._running.pop(trial_id)
-            self._end(_with_attempts(record, self._attempts[spec.fingerprint]))
+            self._end(with_attempts(record, self._attempts[spec.fingerprint]))
         elif trial_id in self._halted:
             self._observe(events.Halted(trial=events.Trial.of(self._running[trial_id])))
 
@@ -295,10 +295,3 @@ class Conductor(Searcher):
         # Tune pickles its searcher for a restore that never happens here, and an observer that
         # draws on a terminal does not pickle.
         return {}
-
-
-def _with_attempts(record: TrialRecord, attempts: Attempts) -> TrialRecord:
-    if attempts.count <= 1:
-        return record
-    seconds = record.seconds and record.seconds.model_copy(update={"lost": attempts.lost})
-    return record.model_copy(update={"attempts": attempts.count, "seconds": seconds})

@@ -75,7 +75,7 @@ class Need:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class Fraction:
     """How many trials share a device, and what decided.
 
     Attributes:
@@ -92,7 +92,7 @@ class Share:
         return math.floor(10_000 / self.trials) / 10_000
 
 
-def share(needs: Sequence[Need], found: Slots, left: int) -> Share:
+def fraction(needs: Sequence[Need], found: Slots, left: int) -> Fraction:
     """The largest number of trials per device that memory, cores and work allow.
 
     Args:
@@ -112,7 +112,7 @@ def share(needs: Sequence[Need], found: Slots, left: int) -> Share:
     }
     decisive = min(bounds, key=lambda name: bounds[name])
     trials = max(1, bounds[decisive])
-    return Share(
+    return Fraction(
         trials=trials,
         reason=f"{SAYS}: {tightest.said()}. {trials} per GPU at a time; what decides: {decisive}",
     )
@@ -144,7 +144,7 @@ def settle(
     left = sum(prepared.left().values())
     if demand.gpus != AUTO or not found.gpus or not left:
         return found, None
-    chosen = share(measure(prepared, found, weights, tokens), found, left)
+    chosen = fraction(measure(prepared, found, weights, tokens), found, left)
     nodes = found.look() if found.look else found.nodes
     settled = slots(replace(demand, gpus=chosen.gpus), nodes)
     return replace(settled, look=found.look), chosen.reason

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.errors import LedgerError, StudyError
+from bench.errors import StudyError
 from bench.ledger import Ledger
 from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
-from bench.search.cluster import Demand, Slots, cluster
+from bench.search.cluster import Demand, Slots
 from bench.search.events import Observer, Opened
-from bench.search.fraction import SAYS, settle
 from bench.search.importances import importances
+from bench.search.placing import placed
 from bench.search.prepared import Prepared
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
 from bench.search.standing import Ready, Standing, make_ready, resume
@@ -82,6 +82,11 @@ class Options:
 
 USUAL = Options()
 
+NO_GPU_HOURS = (
+    "--max-gpu-hours {:g}: trials use no GPU here, so it would never be spent; use --time-budget,"
+    " such as --time-budget 30m"
+)
+
 
 def run_study(
     prepared: Prepared, demand: Demand, observe: Observer, options: Options = USUAL
@@ -101,20 +106,18 @@ def run_study(
     with ExitStack() as stack:
         stack.enter_context(prepared.ledger.lock(prepared.share))
         standing = resume(prepared, prepared.ledger.records())
-        ready = make_ready(prepared, (*standing.notices, *_open_cluster(demand)))
+        ready = make_ready(prepared, standing.notices)
         if not options.search:
             spent = {"budget_spent": prepared.ledger.study().budget_spent}
             ready = replace(ready, study=ready.study.model_copy(update=spent))
         weights = _weights(prepared, ready.study, standing, options)
-        slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
-        slots, placed = _placed(prepared, demand, slots, weights if options.search else None, ready)
-        told = (*ready.study.notices, *placed)
-        study = ready.study.model_copy(update={"notices": told})
-        ready = replace(ready, study=prepared.ledger.write_study(study))
-        if slots and options.trackers:
-            name, folder = prepared.study.name, prepared.ledger.folder
-            here = folder if isinstance(folder, Path) else Path("runs") / name
-            observe = stack.enter_context(tracked(options.trackers, name, here, observe))
+        place = stack.enter_context(placed(prepared, demand, weights, ready, options.search))
+        slots = place.slots
+        if slots and options.budget.gpu_hours is not None and not slots.gpus:
+            raise StudyError(NO_GPU_HOURS.format(options.budget.gpu_hours))
+        told = ready.study.model_copy(update={"notices": (*ready.study.notices, *place.notices)})
+        ready = replace(ready, study=prepared.ledger.write_study(told))
+        observe = stack.enter_context(_tracked(prepared, options if slots else USUAL, observe))
         observe(_opened(ready, standing, slots, options))
         end = _idle(prepared, standing, options)
         if slots and weights:
@@ -258,37 +261,13 @@ def _close(prepared: Prepared, end: _End) -> Outcome:
     return Outcome(run=run, interrupted=not end.complete, elsewhere=end.elsewhere)
 
 
-@contextmanager
-def _slots(demand: Demand, budget: Budget) -> Iterator[Slots]:
-    """Ray, if the budget can be spent on it."""
-    with cluster(demand) as slots:
-        if budget.gpu_hours is not None and not slots.gpus:
-            raise StudyError(
-                f"--max-gpu-hours {budget.gpu_hours:g}: trials use no GPU here, so it would never"
-                " be spent; use --time-budget, such as --time-budget 30m"
-            )
-        yield slots
-
-
-def _placed(
-    prepared: Prepared, demand: Demand, slots: Slots | None, weights: Weights | None, ready: Ready
-) -> tuple[Slots | None, list[str]]:
-    """Where trials run once ``auto`` is a number, and how it was chosen, now or in earlier runs."""
-    if slots and weights:
-        slots, reason = settle(prepared, demand, slots, weights, (ready.train, ready.validation))
-        if reason:
-            return slots, [reason]
-    try:
-        before = prepared.ledger.study().notices
-    except LedgerError:
-        return slots, []
-    return slots, [notice for notice in before if notice.startswith(SAYS)]
-
-
-def _open_cluster(demand: Demand) -> list[str]:
-    if demand.address and demand.insecure:
-        return ["ran with --insecure-cluster: the Ray cluster may let in whoever reaches it"]
-    return []
+def _tracked(
+    prepared: Prepared, options: Options, observe: Observer
+) -> AbstractContextManager[Observer]:
+    """The observer that also tells trackers; their files lie on this machine."""
+    name, folder = prepared.study.name, prepared.ledger.folder
+    here = folder if isinstance(folder, Path) else Path("runs") / name
+    return tracked(options.trackers, name, here, observe)
 
 
 def _opened(ready: Ready, standing: Standing, slots: Slots | None, options: Options) -> Opened:

@@ -1,0 +1,171 @@
+"""The command ``paretune doctor``: whether a cluster, or this machine, is fit for a study."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.console import BAD_INPUT, SUCCESS, err, out
+from bench.cli.sweep import RUNS, study_path
+from bench.errors import Faults, InputError
+from bench.scrub import scrub
+from bench.search.cluster import Demand
+from bench.search.doctor import Needs, address_of, examine
+from bench.search.findings import Finding, Level, refused
+from bench.search.look import Node
+from bench.search.prepare import prepare
+from bench.search.prepared import Prepared
+from bench.study import check_study
+from reports.escape import plain
+from reports.show import size
+
+STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.REFUSED: "bold red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a cluster is to be fit for, as typed.
+
+    Attributes:
+        study: study file or name of a preset.
+        overrides: value per study key.
+        place: where results go, a folder or a URI; ``None`` for the default.
+    """
+
+    study: str | None
+    overrides: Mapping[str, Any]
+    place: str | None
+
+
+def show_examination(
+    subject: Subject, address: str | None, *, insecure_cluster: bool, as_json: bool
+) -> int:
+    """Prints what was found, and returns the exit code.
+
+    Args:
+        subject: the study.
+        address: of the cluster; ``None`` looks at this machine alone.
+        insecure_cluster: join one that asks for no token.
+        as_json: one JSON document instead of a table.
+    """
+    with err.status("looking at study, machine and cluster"):
+        needs, study = _study(subject)
+        examined = examine(needs, Demand(address=address, insecure=insecure_cluster))
+    findings = (*study, *examined.findings)
+    if as_json:
+        print(scrub(json.dumps(_document(findings, examined.nodes))))  # noqa: T201
+    elif out.is_terminal:
+        out.print(_table(findings))
+    else:
+        for finding in findings:
+            line = f"{finding.level:<8} {finding.check}: {finding.sentence}"
+            out.print(scrub(plain(line)), markup=False, highlight=False, soft_wrap=True)
+    if not as_json:
+        out.print(f"\n{_verdict(findings)}", markup=False, highlight=False)
+    return BAD_INPUT if refused(findings) else SUCCESS
+
+
+def _study(subject: Subject) -> tuple[Needs, list[Finding]]:
+    """What the study needs of nodes, and what this machine, which reads it, finds wrong with it."""
+    faults, path = Faults(), None
+    with faults.gathered():
+        path = study_path(subject.study)
+    study = check_study(path, subject.overrides, (), faults)
+    is_folder = subject.place and "://" not in subject.place
+    folder = Path(subject.place or "") if is_folder else RUNS / study.name
+    place = address_of(folder) if subject.place is None or is_folder else subject.place
+    try:
+        prepared = prepare(study, folder, "", faults)
+    except InputError as error:
+        return Needs(folder=place), [
+            Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems
+        ]
+    needs = replace(Needs.of(prepared), folder=place)
+    return needs, [
+        Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)
+    ]
+
+
+def _read(prepared: Prepared, needs: Needs) -> Iterable[str]:
+    """What only this machine has to reach, as workers get it through Ray's object store."""
+    yield (
+        f"model {prepared.source.name} ({size(needs.weights)}) is read by this machine; workers"
+        " get it through Ray"
+    )
+    sizes = ", ".join(
+        f"{summary.questions} {split}" for split, summary in prepared.dataset.summaries.items()
+    )
+    yield (
+        f"dataset {prepared.dataset.name} ({sizes}) is read by this machine; workers get it"
+        " through Ray"
+    )
+
+
+def _table(findings: Iterable[Finding]) -> Table:
+    table = Table(show_lines=False)
+    for heading in ("check", "", "where", "found"):
+        table.add_column(heading, overflow="fold")
+    last = ""
+    for finding in findings:
+        told = [finding.found, f"→ {finding.way_out}" if finding.way_out else ""]
+        table.add_row(
+            finding.check if finding.check != last else "",
+            Text(finding.level, STYLES[finding.level]),
+            Text(plain(finding.where)),
+            Text(scrub("\n".join(plain(line) for line in told if line))),
+        )
+        last = finding.check
+    return table
+
+
+def _verdict(findings: Iterable[Finding]) -> str:
+    counts = Counter(finding.level for finding in findings)
+    told = [_counted(counts[level], level) for level in (Level.REFUSED, Level.WARNING)]
+    if counts[Level.REFUSED]:
+        return f"a sweep would be refused: {', '.join(filter(None, told))}"
+    return f"ready{f', with {told[1]}' if told[1] else ''}"
+
+
+def _counted(count: int, level: Level) -> str:
+    if level is Level.REFUSED:
+        return f"{count} refused" if count else ""
+    return f"{count} warning{'s' if count > 1 else ''}" if count else ""
+
+
+def _document(findings: Iterable[Finding], nodes: Iterable[Node]) -> dict[str, Any]:
+    findings = list(findings)
+    return {
+        "ready": not refused(findings),
+        "findings": [
+            {
+                "check": finding.check,
+                "level": finding.level,
+                "nodes": [{"address": p.address, "id": p.node} for p in finding.places],
+                "found": finding.found,
+                "way_out": finding.way_out,
+            }
+            for finding in findings
+        ],
+        "nodes": [_node_document(node) for node in nodes],
+    }
+
+
+def _node_document(node: Node) -> dict[str, Any]:
+    facts = dict(node.facts or {})
+    facts.pop("code", None)
+    skew = node.skew and {"seconds": node.skew.seconds, "doubt": node.skew.doubt}
+    return {
+        "address": node.place.address,
+        "id": node.identity,
+        "resources": dict(node.resources),
+        "facts": facts or None,
+        "silent": node.silent,
+        "clock": skew,
+    }

@@ -1,0 +1,229 @@
+"""Judge machines: what they compute on, where results go, tokens, clocks and Ray's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bench.search.findings import Finding, Level, Place
+from bench.search.look import Look, Node
+
+GIB = 2**30
+SKEW_SECONDS = 5.0
+OPEN_FILES = 8192
+"""Ray itself calls less too low."""
+MONITOR = "RAY_memory_monitor_refresh_ms"
+
+
+def hardware(nodes: Iterable[Node]) -> Iterator[Finding]:
+    """Cores, memory and the GPUs that torch sees, which must be as many as Ray shares out."""
+    alike: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.facts:
+            alike.setdefault(_parts(node, node.facts), []).append(node)
+            yield from _unseen(node, node.facts, node.facts["torch"] or {})
+    for parts, group in alike.items():
+        places = tuple(node.place for node in group)
+        found = f"{parts}{_memory(group)}"
+        yield Finding(check="machines", level=Level.OK, found=found, places=places)
+
+
+def _parts(node: Node, facts: Mapping[str, Any]) -> str:
+    said = f"{node.resources.get('CPU', 0):g} of {facts['cores']} cores"
+    gpus = (facts["torch"] or {}).get("gpus")
+    if gpus:
+        kinds = [f"{gpu['name']} ({gpu['bytes'] / GIB:.0f} GiB)" for gpu in gpus]
+        counted = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
+        return (
+            f"{said}, {counted}, driver {facts['driver']}, CUDA {facts['torch']['cuda']} in torch"
+        )
+    return said if node.resources.get("GPU") else f"{said}, no GPU"
+
+
+def _memory(nodes: Iterable[Node]) -> str:
+    """What Ray shares out, of the node with least and the one with most."""
+    found = [node.resources["memory"] / GIB for node in nodes if "memory" in node.resources]
+    if not found:
+        return ""
+    low, high = f"{min(found):.0f}", f"{max(found):.0f}"
+    return f", {low if low == high else f'{low} to {high}'} GiB of memory"
+
+
+def _unseen(node: Node, facts: Mapping[str, Any], torch: Mapping[str, Any]) -> Iterator[Finding]:
+    """GPUs that trials would be given and could not use."""
+    asked, version = node.resources.get("GPU", 0), facts["packages"]["torch"]
+    if "error" in torch:
+        yield Finding(
+            check="machines",
+            level=Level.REFUSED,
+            found=torch["error"],
+            places=(node.place,),
+            way_out=f"install torch {version} anew there",
+        )
+    elif torch and len(torch["gpus"]) < asked:
+        built = f"built for CUDA {torch['cuda']}" if torch["cuda"] else "built without GPUs"
+        driver = f"driver {facts['driver']}" if facts["driver"] else "no NVIDIA driver"
+        seen = len(torch["gpus"])
+        yield Finding(
+            check="machines",
+            level=Level.REFUSED,
+            found=f"Ray shares out {asked:g} GPUs, torch {version} sees {seen} ({built}, {driver})",
+            places=(node.place,),
+            way_out="install a driver and a torch that fit each other, or start the node with"
+            f" --num-gpus={seen}",
+        )
+
+
+def alike(nodes: Iterable[Node]) -> Iterator[Finding]:
+    """Times are compared between trials, which run on any node that has room."""
+    asked = [(node, node.facts) for node in nodes if node.facts]
+    if any(node.resources.get("GPU") for node, _ in asked):
+        kinds = [(node.place, _gpus(facts)) for node, facts in asked if _gpus(facts)]
+    else:
+        kinds = [
+            (node.place, facts["cpu"])
+            for node, facts in asked
+            if node.resources.get("CPU") and facts["cpu"]
+        ]
+    names = sorted({kind for _, kind in kinds})
+    if len(names) > 1:
+        yield Finding(
+            check="machines",
+            level=Level.WARNING,
+            found=f"trials would run on {' and on '.join(names)}: their times will not compare",
+            way_out="where times matter, use machines of one kind",
+        )
+
+
+def _gpus(facts: Mapping[str, Any]) -> str:
+    """Kinds of the GPUs of a node."""
+    torch = facts["torch"] or {}
+    return ", ".join(sorted({gpu["name"] for gpu in torch.get("gpus", ())}))
+
+
+def results(look: Look) -> Iterator[Finding]:
+    """Whether all write to, and read from, the same place."""
+    if look.unwritable:
+        yield Finding(
+            check="results",
+            level=Level.REFUSED,
+            found=f"this machine cannot write to {look.folder}: {look.unwritable}",
+            way_out="make it writable, or name another place with --out",
+        )
+        return
+    for node in look.nodes:
+        told = node.facts and node.facts["results"]
+        if told:
+            yield _shared(node, told, look)
+
+
+def _shared(node: Node, told: Mapping[str, Any], look: Look) -> Finding:
+    folder = look.folder
+    mounted = "name a place with --out that every machine mounts or reaches"
+    shared = f"{folder} is shared: each reads and writes what the others do"
+    found, way_out = shared if look.is_cluster else f"{folder} can be written", None
+    level = Level.REFUSED
+    if not told["seen"]:
+        reason = f" ({told['unwritable']})" if told["unwritable"] else ""
+        found, way_out = f"does not see what this machine writes to {folder}{reason}", mounted
+    elif told["unwritable"]:
+        found = f"reads {folder} and cannot write there: {told['unwritable']}"
+        way_out = "let the user of Ray's processes there write to it"
+    elif not node.arrived:
+        found, way_out = f"what it writes to {folder} does not arrive here", mounted
+    else:
+        level = Level.OK
+    return Finding(check="results", level=level, found=found, places=(node.place,), way_out=way_out)
+
+
+def token(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]:
+    """Whether others on the node may read what lets them into the cluster."""
+    mode = facts["token_mode"]
+    if not look.has_token or mode is None:
+        return
+    if mode & 0o077:
+        yield Finding(
+            check="token",
+            level=Level.REFUSED,
+            found=f"the file with the cluster's token can be read by others (mode {mode:04o})",
+            places=(node.place,),
+            way_out="run there: chmod 600 ~/.ray/auth_token",
+        )
+    else:
+        found = "the file with the cluster's token is its owner's alone"
+        yield Finding(check="token", level=Level.OK, found=found, places=(node.place,))
+
+
+def clocks(nodes: Iterable[Node]) -> Iterator[Finding]:
+    """Whether a node's clock is off by more than the question can tell."""
+    fine: list[Place] = []
+    most = doubt = 0.0
+    for node in nodes:
+        if node.skew is None:
+            continue
+        off = abs(node.skew.seconds)
+        if off - node.skew.doubt <= SKEW_SECONDS:
+            fine.append(node.place)
+            most, doubt = max(most, off), max(doubt, node.skew.doubt)
+            continue
+        direction = "ahead of" if node.skew.seconds > 0 else "behind"
+        yield Finding(
+            check="clocks",
+            level=Level.WARNING,
+            found=f"the clock is {off:.1f} s {direction} this one's (± {node.skew.doubt:.1f} s)",
+            places=(node.place,),
+            way_out="start a time service there, such as chrony; object stores turn away requests"
+            " whose time is off",
+        )
+    if fine:
+        found = f"clocks are at most {most:.2f} s off (± {doubt:.2f} s)"
+        yield Finding(check="clocks", level=Level.OK, found=found, places=tuple(fine))
+
+
+def settings(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]:
+    """What is known to end badly, of how Ray was started on a node."""
+    problems = [*_raylet(facts), *_store(node, look.weights)]
+    if facts["open_files"] < OPEN_FILES:
+        problems.append(
+            (
+                f"{facts['open_files']} open files are allowed, Ray wants {OPEN_FILES} or more",
+                "run `ulimit -n 65536` there before `ray start`",
+            )
+        )
+    for found, way_out in problems:
+        yield Finding(
+            check="Ray",
+            level=Level.WARNING,
+            found=found,
+            places=(node.place,),
+            way_out=way_out,
+        )
+    if facts["raylet"] and not problems:
+        found = "memory monitor off, objects in shared memory, enough open files"
+        yield Finding(check="Ray", level=Level.OK, found=found, places=(node.place,))
+
+
+def _raylet(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    raylet = facts["raylet"]
+    if raylet and raylet["settings"][MONITOR] != "0":
+        yield (
+            "Ray's memory monitor is on: where memory runs short it ends the whole sweep, not the"
+            " one trial",
+            f"start the node with {MONITOR}=0",
+        )
+    if raylet and raylet["plasma"] not in {None, "/dev/shm"}:
+        yield (
+            "Ray keeps objects on a disk, as /dev/shm is too small: weights are read slowly",
+            "give the node a larger /dev/shm (containers: --shm-size), or start it with a smaller"
+            " --object-store-memory",
+        )
+
+
+def _store(node: Node, weights: int) -> Iterator[tuple[str, str]]:
+    room = node.resources.get("object_store_memory")
+    if room is not None and weights > room:
+        yield (
+            f"the object store holds {room / GIB:.1f} GiB, the model {weights / GIB:.1f} GiB:"
+            " weights go through the disk",
+            "start the node with a larger --object-store-memory",
+        )
