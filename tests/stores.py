@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import requests
 import s3fs
 from moto.server import ThreadedMotoServer
 
@@ -54,6 +55,7 @@ def s3_store() -> Iterator[Store]:
     try:
         host, port = server.get_host_and_port()
         store = Store(f"http://{host}:{port}")
+        requests.post(f"{store.endpoint}/moto-api/reset", timeout=30)  # of an earlier server
         store.files.mkdir(BUCKET)
         yield store
     finally:
