@@ -30,6 +30,7 @@ from bench.search.events import (
     Scored,
     Started,
 )
+from bench.search.fraction import SAYS
 from bench.spec import TrialSpec
 from reports import show
 from reports.escape import plain
@@ -143,7 +144,9 @@ def _stage(scene: Scene, event: Opened | Frozen | Narrowed) -> str:
         return f"stopped, as the front is out of reach: {', '.join(event.stopped)}"
     kept = f", {len(event.kept)} in the ledger" if event.kept else ""
     if isinstance(event, Opened):
-        return f"{scene.all_planned} trials planned{kept}; {event.workers} at a time"
+        placed = [f"; {note}" for note in event.study.notices if note.startswith(SAYS)]
+        first = f"{scene.all_planned} trials planned{kept}; {event.workers} at a time"
+        return first + "".join(placed if event.workers else [])
     configurations, seeds = len(event.freeze.candidates), len(event.freeze.seeds)
     return (
         f"frozen: {configurations} configurations, {seeds} fresh seeds each{kept};"
