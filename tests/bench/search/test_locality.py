@@ -45,6 +45,7 @@ with cluster(Demand(cpus=0.25)):
     found = {}
     for count in (1, 4):
         holders = [ray.remote(num_cpus=0.25)(Holder).remote(shared) for _ in range(count)]
+        ray.get([holder.kilobytes.remote() for holder in holders])  # all have come so far
         found[count] = ray.get([holder.kilobytes.remote() for holder in holders])
         for holder in holders:
             ray.kill(holder)
