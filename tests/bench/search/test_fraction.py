@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.errors import StudyError
 from bench.rehearsal import device_memory, peak_bytes
-from bench.search.fraction import MARGIN, SAYS, Need, share
+from bench.search.cluster import cluster
+from bench.search.fleet import present
+from bench.search.fraction import MARGIN, SAYS, Need, heaviest, measure, settle, share
+from bench.search.prepare import prepare
+from bench.search.prepared import Prepared
 from bench.search.slots import Demand, Slots, slots
 from bench.strategy import Strategy
+from bench.study import load_study
+from bench.weights import Weights
 from strategies.full import Full
 from strategies.linear import Linear
 from strategies.lora import LoRA
+from tests.folders import write_dataset, write_model
 from tests.trials import make_questions, make_spec, make_workbench, run
 
 GB = 10**9
@@ -99,6 +109,71 @@ def test_larger_batches_take_more() -> None:
     if small is None or large is None:
         pytest.skip("this system cannot tell")
     assert large > 2 * small
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    write_model(tmp_path / "model")
+    asked = {
+        "model": str(tmp_path / "model"),
+        "dataset": str(write_dataset(tmp_path / "data")),
+        "strategies": "lora,adapter,linear,prompt",
+        "trials": 2,
+        "max_length": 32,
+    }
+    return prepare(load_study(None, asked), tmp_path / "run", "")
+
+
+def test_the_configurations_that_are_measured_have_high_numbers_and_every_choice(
+    prepared: Prepared,
+) -> None:
+    arms = {arm.name: arm for arm in prepared.study.arms}
+    lora = [spec.strategy.knobs for spec in heaviest(prepared, arms["lora"])]
+    assert [(knobs["rank"], knobs["targets"]) for knobs in lora] == [
+        (64, targets) for targets in ("query_value", "attention", "all_linear")
+    ]
+    assert len(heaviest(prepared, arms["linear"])) == 1
+    assert {spec.learning_rate for spec in heaviest(prepared, arms["lora"])} == {1e-3}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_worker_measures_every_arm_and_names_what_takes_most(prepared: Prepared) -> None:
+    weights = Weights.of(prepared.source.backbone())
+    tokens = prepared.tokens("train"), prepared.tokens("validation")
+    with cluster(Demand()) as found:
+        (told,) = measure(prepared, found, weights, tokens)
+        assert settle(prepared, Demand(gpus="auto"), found, weights, tokens) == (found, None)
+    assert told.refused == {}
+    assert set(told.peaks) == {"lora", "adapter", "linear", "prompt"}
+    assert told.device
+    assert told.total > 10**8
+    if None not in told.peaks.values():
+        assert max(told.peaks, key=lambda arm: told.peaks[arm] or 0) in told.said()
+        assert told.fits > 1
+
+
+@contextlib.contextmanager
+def no_gpu_but_a_promise() -> Iterator[Slots]:
+    """A local Ray that was told of a GPU which is not there."""
+    import ray  # after bench.search, which tells it of tokens
+
+    ray.init("local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        yield slots(Demand(gpus="auto"), present())
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_cannot_be_measured_is_refused_with_the_way_out(prepared: Prepared) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is something to measure")
+    weights = Weights.of(prepared.source.backbone())
+    tokens = prepared.tokens("train"), prepared.tokens("validation")
+    with no_gpu_but_a_promise() as found, pytest.raises(StudyError, match="say a number"):
+        settle(prepared, Demand(gpus="auto"), found, weights, tokens)
 
 
 @pytest.mark.gpu
