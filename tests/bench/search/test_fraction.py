@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.errors import StudyError
-from bench.rehearsal import device_memory, peak_bytes
+from bench.rehearsal import peak_bytes
 from bench.search.cluster import cluster
 from bench.search.fleet import present
 from bench.search.fraction import MARGIN, SAYS, Need, heaviest, measure, settle, share
@@ -21,7 +21,6 @@ from bench.strategy import Strategy
 from bench.study import load_study
 from bench.weights import Weights
 from strategies.full import Full
-from strategies.linear import Linear
 from strategies.lora import LoRA
 from tests.folders import write_dataset, write_model
 from tests.trials import make_questions, make_spec, make_workbench, run
@@ -174,20 +173,3 @@ def test_what_cannot_be_measured_is_refused_with_the_way_out(prepared: Prepared)
     tokens = prepared.tokens("train"), prepared.tokens("validation")
     with no_gpu_but_a_promise() as found, pytest.raises(StudyError, match="say a number"):
         settle(prepared, Demand(gpus="auto"), found, weights, tokens)
-
-
-@pytest.mark.gpu
-def test_on_an_accelerator_the_driver_is_counted_and_the_peak_is_at_least_a_trial_s(
-    tmp_path: Path,
-) -> None:
-    device = torch.device("cuda")
-    bench = make_workbench(device=device, train=make_questions(200, seed=1))
-    for strategy in (Full(), LoRA(rank=8), Linear()):
-        spec = make_spec(strategy, batch_size=24)
-        measured = peak_bytes(spec, bench)
-        taken = run(spec, bench, tmp_path).record.peak_bytes
-        assert measured is not None
-        assert taken is not None
-        assert 0.8 * taken < measured < 3 * taken
-    total, context = device_memory(device)
-    assert 0 < context < total
