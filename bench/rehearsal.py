@@ -21,6 +21,9 @@ from bench.workbench import Workbench
 STEPS = 4
 """Training steps that are timed, after as many that are not."""
 
+VECTOR_BYTES = 4
+"""Of each number of a vector that a worker keeps."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
@@ -80,7 +83,8 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
 def peak_bytes(spec: TrialSpec, workbench: Workbench) -> int | None:
     """Most memory that a trial takes: it learns from, then answers, the longest questions.
 
-    On an accelerator the batches that a worker keeps there are added, as many as it may keep.
+    On an accelerator, what a worker keeps there is added: as many batches as it may, and, where the
+    backbone learns nothing, its vectors.
 
     Args:
         spec: a trial.
@@ -92,7 +96,11 @@ def peak_bytes(spec: TrialSpec, workbench: Workbench) -> int | None:
     device, memory = workbench.device, PeakMemory(workbench.device)
     model = workbench.adapted(spec)
     memory.watch(model)
-    if any(p.requires_grad for p in model.backbone.parameters()):
+    kept = workbench.train.kept_bytes(spec.settings.epochs) + workbench.validation.kept_bytes(1)
+    if not any(p.requires_grad for p in model.backbone.parameters()):
+        sequences = workbench.train.split.sequences + workbench.validation.split.sequences
+        kept += sequences * workbench.backbone.config.hidden_size * VECTOR_BYTES
+    else:
         training = Training(
             model,
             spec.settings,
@@ -105,7 +113,6 @@ def peak_bytes(spec: TrialSpec, workbench: Workbench) -> int | None:
         training.epoch([_longest(workbench.train, spec.settings.batch_size)] * 2)
     answered = _longest(workbench.validation, workbench.evaluation_batch)
     predict(model, [_numbered(answered)], device=device, precision=workbench.precision)
-    kept = workbench.train.kept_bytes(spec.settings.epochs) + workbench.validation.kept_bytes(1)
     peak = memory.peak_bytes
     return peak + kept if peak is not None and device.type == "cuda" else peak
 

@@ -9,6 +9,7 @@ import pandas as pd
 from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis
+from reports.devices import devices_of
 from reports.frames import frame
 from reports.front import points
 from reports.leaderboard import Row, rows
@@ -32,8 +33,9 @@ def leaderboard_table(analysis: Analysis) -> pd.DataFrame:
 
     ``test_low`` and ``test_high`` are a 95 % interval over what ``interval_over`` says;
     ``test_accuracies`` lists all seeds. Timings of an arm are not comparable with others where
-    ``device_shared``. Arms without a test score come last, and ``untested`` says why. The search's
-    validation accuracies are in ``search_table``: the two never stand together.
+    ``device_shared``, or where ``device`` differs. Arms without a test score come last, and
+    ``untested`` says why. The search's validation accuracies are in ``search_table``: the two
+    never stand together.
     """
     board = rows(analysis)
     names = _leaderboard_row(_NOBODY)
@@ -66,6 +68,7 @@ def _leaderboard_row(row: Row) -> dict[str, Any]:
         "accuracy_before": entry and entry.cost("accuracy_before"),
         **{name: entry and entry.cost(name) for name in COSTS},
         "device_shared": entry and entry.confirmed.was_shared,
+        "device": entry and ("; ".join(devices_of(entry.confirmed.runs)) or None),
         "untested": None if entry else row.untested(),
     }
 

@@ -35,6 +35,7 @@ from bench.search.events import (
     Trial,
     short,
 )
+from bench.search.fraction import SAYS
 from reports import show
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view
@@ -176,7 +177,9 @@ def _stage(scene: Scene, event: Opened | Frozen | Narrowed | Kept | Noted) -> st
         return f"stopped, as the front is out of reach: {', '.join(event.stopped)}"
     kept = f", {len(event.kept)} in the ledger" if event.kept else ""
     if isinstance(event, Opened):
-        return f"{scene.all_planned} trials planned{kept}; {event.workers} at a time"
+        placed = [f"; {note}" for note in event.study.notices if note.startswith(SAYS)]
+        first = f"{scene.all_planned} trials planned{kept}; {event.workers} at a time"
+        return first + "".join(placed if event.workers else [])
     configurations, seeds = len(event.freeze.candidates), len(event.freeze.seeds)
     return (
         f"frozen: {configurations} configurations, {seeds} fresh seeds each{kept};"

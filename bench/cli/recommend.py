@@ -20,10 +20,12 @@ from bench.ledger import Ledger
 from bench.location import Location
 from reports import show
 from reports.analysis import Analysis, Entry, analyse
+from reports.devices import device_line
 from reports.escape import plain
 from reports.metrics import METRICS, metric
 from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
 from reports.statistics.uncertainty import Estimate
+from reports.text.cautions import tested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,8 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
             f" {len(analysis.entries)} configurations were timed on a device that other trials"
             " may have used meanwhile"
         )
+    if timed and (line := device_line(tested(analysis))):
+        yield f"--max-ms judges {line}"
     if any(len(entry.seeds.values) == 1 for entry in analysis.entries):
         yield "intervals of a single seed speak of other questions, not of other seeds"
 

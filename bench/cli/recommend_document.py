@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.analysis import Entry
+from reports.devices import devices_of
 from reports.recommend import Advice, Nothing, Versus, Wishes
 
 LATENCY = "inference_ms_p50"
@@ -57,6 +58,7 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
                   for run, value in zip(runs, entry.seeds.values, strict=True)},
         "front_probability": entry.front_probability,
         "device_shared": entry.confirmed.was_shared,
+        "devices": devices_of(entry.confirmed.runs),
         **{name: entry.cost(name) for name in ("trained_parameters", LATENCY, "stored_bytes")},
     }  # fmt: skip
 

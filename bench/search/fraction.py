@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import ray
 
 from bench.arm import Arm
-from bench.errors import TrialRefused
+from bench.errors import StudyError, TrialRefused
 from bench.measure import device_name
 from bench.rehearsal import device_memory, peak_bytes
 from bench.scrub import scrub
@@ -139,7 +139,7 @@ def settle(
         nothing was to be chosen: it was not asked for, there is no GPU, or no trial is left.
 
     Raises:
-        StudyError: the nodes that had room are gone.
+        StudyError: it cannot be measured, or the nodes that had room are gone.
     """
     left = sum(prepared.left().values())
     if demand.gpus != AUTO or not found.gpus or not left:
@@ -153,7 +153,11 @@ def settle(
 def measure(
     prepared: Prepared, found: Slots, weights: Weights, tokens: tuple[TokenSplit, TokenSplit]
 ) -> list[Need]:
-    """Measures every arm on a device of each kind that is there."""
+    """Measures every arm on a device of each kind that is there.
+
+    Raises:
+        StudyError: the worker that measures fails or dies.
+    """
     setup = ray.put(worker_setup(prepared, weights, *tokens, found))
     specs = {arm.name: heaviest(prepared, arm) for arm in prepared.study.arms}
     kinds = sorted({name for node in present() for name in node if name.startswith(ACCELERATOR)})
@@ -167,7 +171,13 @@ def measure(
         ).remote(setup, specs)
         for kind in (kinds if len(kinds) > 1 else [None])
     ]
-    return list(ray.get(running))
+    try:
+        return list(ray.get(running))
+    except ray.exceptions.RayError as error:
+        reason = scrub((str(error).strip().splitlines() or [type(error).__name__])[-1])
+        raise StudyError(
+            f"{SAYS}: what a trial takes could not be measured: {reason}; say a number, such as 0.5"
+        ) from error
 
 
 def heaviest(prepared: Prepared, arm: Arm) -> list[TrialSpec]:

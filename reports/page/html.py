@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,9 +12,11 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.record import TrialRecord
 from reports import facts, results, show
 from reports.analysis import Analysis
-from reports.escape import without_folders
+from reports.devices import device_note
+from reports.escape import Markdown, without_folders
 from reports.leaderboard import rows
 from reports.page import parts as page_parts
 from reports.page import tables as page_tables
@@ -79,6 +82,12 @@ def _most_searched(analysis: Analysis) -> str | None:
     return max(order, key=lambda arm: len(spaces.get(arm, ())), default=None)
 
 
+def _flags(records: Sequence[TrialRecord]) -> Markdown | None:
+    """What keeps timings that stand together from being compared."""
+    notes = filter(None, (cautions.timing_note(records), device_note(records)))
+    return Markdown(" ".join(notes)) or None
+
+
 def _sentences(analysis: Analysis) -> dict[str, Any]:
     run = analysis.run
     return {
@@ -90,12 +99,10 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
         "protocol": notes.protocol(run),
         "warnings": cautions.warnings(analysis),
         "timing": {
-            "tested": cautions.timing_note(
-                [record for entry in analysis.entries for record in entry.confirmed.runs]
-            ),
-            "shown": cautions.timing_note(cautions.timed(analysis)),
-            "searched": cautions.timing_note(run.searched),
-            "all": cautions.timing_note((*run.searched, *run.confirmed)),
+            "tested": _flags(cautions.tested(analysis)),
+            "shown": _flags(cautions.timed(analysis)),
+            "searched": _flags(run.searched),
+            "all": _flags((*run.searched, *run.confirmed)),
         },
         "halving": findings.halving_note(run),
         "over": OVER,

@@ -12,6 +12,7 @@ from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed
+from reports.devices import device_note
 from reports.escape import Markdown, markdown, without_folders
 from reports.facts import environment_values
 from reports.standings import best_trials
@@ -30,6 +31,11 @@ def timed(analysis: Analysis) -> tuple[TrialRecord, ...]:
     """The trials whose timings the leaderboard shows: the search's before any test."""
     runs = tuple(run for entry in analysis.leaders for run in entry.confirmed.runs)
     return runs or analysis.run.searched
+
+
+def tested(analysis: Analysis) -> tuple[TrialRecord, ...]:
+    """The runs of all candidates that have a test score."""
+    return tuple(run for entry in analysis.entries for run in entry.confirmed.runs)
 
 
 def shared(records: Iterable[TrialRecord]) -> int:
@@ -53,9 +59,9 @@ def timing_note(records: Sequence[TrialRecord]) -> Markdown | None:
 
 def warnings(analysis: Analysis) -> list[Markdown]:
     """All of them, for a list of their own; empty if nothing stands out."""
-    run, study, timing = analysis.run, analysis.run.study, timing_note(timed(analysis))
+    run, study, shown = analysis.run, analysis.run.study, timed(analysis)
     found = chain(
-        [timing] if timing else [],
+        filter(None, (timing_note(shown), device_note(shown))),
         _edges(run),
         _mixed(run),
         _data(run),

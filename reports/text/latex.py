@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from reports import show
 from reports.analysis import Analysis, Entry
+from reports.devices import arms_by_device
 from reports.escape import plain, without_folders
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS
@@ -118,8 +119,13 @@ def _caption(analysis: Analysis) -> str:
 
 
 def _timings(analysis: Analysis) -> str:
-    is_shared = shared(timed(analysis))
-    return " Timings are not comparable: the device was shared." if is_shared else ""
+    shown = timed(analysis)
+    said = [
+        "the device was shared" if shared(shown) else "",
+        "there were several devices" if arms_by_device(shown) else "",
+    ]
+    reasons = ", and ".join(filter(None, said))
+    return f" Timings are not comparable: {reasons}." if reasons else ""
 
 
 def _leader(row: Row) -> str:

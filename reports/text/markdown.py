@@ -11,6 +11,7 @@ from jinja2 import PackageLoader, StrictUndefined, Template
 from bench.record import TrialRecord
 from reports import facts, results
 from reports.analysis import Analysis
+from reports.devices import device_note
 from reports.escape import Markdown, fenced, without_folders
 from reports.figures.gallery import drawn
 from reports.standings import stopped_early
@@ -31,6 +32,7 @@ def report(analysis: Analysis) -> str:
         image=partial(_image, drawn(analysis)),
         together=_together,
         flagged=_flagged,
+        apart=_apart,
         sections=sections,
         facts=facts,
         results=results,
@@ -67,6 +69,12 @@ def _flagged(records: Sequence[TrialRecord]) -> Markdown:
     """After an empty line, that timings do not compare; nothing if they do."""
     note = cautions.timing_note(records)
     return Markdown(f"\n{note}" if note else "")
+
+
+def _apart(records: Sequence[TrialRecord]) -> Markdown:
+    """Before an empty line, that timings are of several devices; nothing if they are not."""
+    note = device_note(records)
+    return Markdown(f"{note}\n\n" if note else "")
 
 
 def _together(sentences: Iterable[Markdown | None]) -> Markdown:

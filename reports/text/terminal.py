@@ -15,6 +15,7 @@ from bench.record import TrialRecord
 from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis, analyse, comparable
+from reports.devices import device_line
 from reports.escape import headline, plain
 from reports.leaderboard import VALIDATION, Row, rows
 from reports.metrics import METRICS
@@ -111,6 +112,7 @@ def _tested_view(analysis: Analysis, sort: str | None) -> Table:
     figures = [column.heading for column in (BEFORE, *COSTS)]
     table = _table("rank", "arm", "knobs", "seeds", "test", "P>next", *figures)
     table.caption = _tested_caption(analysis, board, sort)
+    _entitle(table, timed(analysis))
     last = max(entry.rank or 1 for entry in analysis.leaders)
     columns = [
         column.texts([row.entry.cost(column.metric) if row.entry else None for row in board])
@@ -164,6 +166,7 @@ def _search_view(run: Run, sort: str | None) -> Table:
     searches = standings(run.study, run.searched, sort)
     table = _table("arm", "best knobs", "trials", *(column.heading for column in SEARCH))
     table.caption = _search_caption(run, searches, sort)
+    _entitle(table, run.searched)
     columns = [
         column.texts(
             [METRICS[column.metric].read(row.best) if row.best else None for row in searches]
@@ -223,3 +226,10 @@ def _search_caption(run: Run, searches: Sequence[Standing], sort: str | None) ->
 def _apart(records: Sequence[TrialRecord]) -> str:
     """A flag on times, if any was taken on a shared device."""
     return "; times not comparable: device shared" if shared(records) else ""
+
+
+def _entitle(table: Table, records: Sequence[TrialRecord]) -> None:
+    """Says above a table that its times are of several devices, if they are."""
+    line = device_line(records)
+    if line is not None:
+        table.title, table.title_justify = Text(line, "yellow"), "left"

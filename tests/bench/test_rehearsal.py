@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-from bench.rehearsal import rehearse
+from bench.rehearsal import device_memory, peak_bytes, rehearse
 from bench.workbench import Workbench
 from strategies.full import Full
 from strategies.linear import Linear
 from strategies.lora import LoRA
-from tests.trials import make_spec, make_workbench, run
+from tests.trials import make_questions, make_spec, make_workbench, run
 
 
 @pytest.mark.parametrize("strategy", [Full(), LoRA(rank=2)])
@@ -39,3 +40,20 @@ def test_a_rehearsal_changes_nothing_a_trial_could_see(tmp_path: Path) -> None:
     got = run(make_spec(LoRA(rank=2)), used, tmp_path)
     assert got.record.accuracy == expected.record.accuracy
     assert got.checkpoint.read_bytes() == expected.checkpoint.read_bytes()
+
+
+@pytest.mark.gpu
+def test_on_an_accelerator_the_driver_is_counted_and_the_peak_is_at_least_a_trial_s(
+    tmp_path: Path,
+) -> None:
+    device = torch.device("cuda")
+    bench = make_workbench(device=device, train=make_questions(200, seed=1))
+    for strategy in (Full(), LoRA(rank=8), Linear()):
+        spec = make_spec(strategy, batch_size=24)
+        measured = peak_bytes(spec, bench)
+        taken = run(spec, bench, tmp_path).record.peak_bytes
+        assert measured is not None
+        assert taken is not None
+        assert 0.8 * taken < measured < 3 * taken
+    total, context = device_memory(device)
+    assert 0 < context < total

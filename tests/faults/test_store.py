@@ -1,4 +1,4 @@
-"""Run folders in an object store, and commands that share one study: nothing lost, nothing twice."""
+"""Run folders in an object store, and commands that share a study: nothing lost, none twice."""
 
 from __future__ import annotations
 
