@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from tests.faults.harness import ROOT, Play
+from tests.faults.harness import ROOT, Play, children
 from tests.faults.nodes import Nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -185,6 +186,26 @@ def test_a_store_that_every_process_has_for_itself_is_refused_everywhere(ward: W
     assert finding["check"] == "results"
     assert len(finding["nodes"]) >= 3
     assert "memory://results" in finding["found"]
+
+
+def test_a_node_that_does_not_answer_is_a_line_of_its_own(ward: Ward) -> None:
+    below = children(os.getpid()).items()
+    (raylet,) = [
+        process
+        for process, command in below
+        if command.partition(" ")[0].endswith("/raylet") and "127.0.0.3" in command
+    ]
+    os.kill(raylet, signal.SIGSTOP)
+    try:
+        done = ward.doctor()
+    finally:
+        os.kill(raylet, signal.SIGCONT)
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    (told,) = lines_of(done, "refused")
+    assert told.startswith("refused  nodes: 127.0.0.3 (")
+    assert "gives no answer: none within 30 s" in told
+    assert "results: 2 nodes: " in done.stdout
 
 
 def test_a_cluster_without_token_is_refused_or_a_warning_if_that_is_allowed(tmp_path: Path) -> None:
