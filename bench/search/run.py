@@ -101,10 +101,7 @@ def run_study(
             ready = replace(ready, study=ready.study.model_copy(update=spent))
         weights = _weights(prepared, ready.study, standing, options)
         slots = stack.enter_context(_slots(demand, options.budget)) if weights else None
-        if slots and demand.address:
-            told = (*ready.study.notices, *preflight(prepared))
-            ready = replace(ready, study=ready.study.model_copy(update={"notices": told}))
-        ready = replace(ready, study=prepared.ledger.write_study(ready.study))
+        ready = _written(prepared, ready, demand if slots else None)
         observe(_opened(ready, standing, slots, options))
         complete = not (options.search and standing.plan.left)
         if slots and weights:
@@ -120,6 +117,23 @@ def run_study(
             )
             complete = _through(stages, standing, slots, options)
         return _close(prepared, interrupted=not complete)
+
+
+def _written(prepared: Prepared, ready: _Ready, demand: Demand | None) -> _Ready:
+    """Writes down what is asked, if trials can run where it is asked for.
+
+    Args:
+        prepared: the study.
+        ready: what is known of it.
+        demand: of trials that are to run; ``None`` if none are.
+
+    Raises:
+        StudyError: a node of the cluster stands in the way.
+    """
+    study = ready.study
+    if demand and demand.address:
+        study = study.model_copy(update={"notices": (*study.notices, *preflight(prepared))})
+    return replace(ready, study=prepared.ledger.write_study(study))
 
 
 def _through(stages: Stages, standing: _Standing, slots: Slots, options: Options) -> bool:
