@@ -10,6 +10,7 @@ import typer
 from bench import __version__
 from bench.cli import cluster_commands
 from bench.cli.console import out
+from bench.cli.doctor_command import DOCTOR, doctor
 from bench.cli.options import InsecureCluster, Json, Model, Run
 from bench.cli.sweep_command import EPILOG, sweep
 
@@ -45,12 +46,6 @@ DASHBOARD = """Examples:
 
   paretune dashboard runs/quick --export-only quick.db"""
 
-DOCTOR = """Examples:
-
-  paretune doctor
-
-  paretune doctor study.yaml --address auto --out /shared/runs/study"""
-
 app = typer.Typer(
     name="paretune",
     help="Benchmark fine-tuning methods: searched with equal budgets, timed, reported as a"
@@ -79,45 +74,7 @@ def common(
 
 app.command(epilog=EPILOG)(sweep)
 cluster_commands.add_to(app)
-
-
-@app.command(epilog=DOCTOR)
-def doctor(  # noqa: PLR0913 - one parameter per option
-    study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY.yaml]", help="A study file, or a preset.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            help="Where results would go, a folder or a URI.",
-            metavar="PLACE",
-            show_default="runs/NAME",
-        ),
-    ] = None,
-    model: Model = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="As of sweep.", show_default="elementary")
-    ] = None,
-    insecure_cluster: InsecureCluster = False,
-    as_json: Json = False,
-) -> None:
-    """Look whether a cluster, or this machine, is fit for a study; every fault with the way out.
-
-    Nothing is run or kept. Exit code 2 if anything stands in the way of a sweep.
-    """
-    from bench.cli.doctor import Subject, show_examination
-
-    subject = Subject(
-        study=study,
-        overrides={key: value for key, value in (("model", model), ("dataset", dataset)) if value},
-        place=out,
-    )
-    raise typer.Exit(
-        show_examination(subject, address, insecure_cluster=insecure_cluster, as_json=as_json)
-    )
+app.command(epilog=DOCTOR)(doctor)
 
 
 @app.command(epilog=CONFIRM)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from rich.text import Text
 from bench.cli.console import BAD_INPUT, SUCCESS, err, out
 from bench.cli.sweep import RUNS, study_path
 from bench.errors import Faults, InputError
+from bench.location import Location, location
 from bench.scrub import scrub
 from bench.search.cluster import Demand
 from bench.search.doctor import Needs, address_of, examine
@@ -78,16 +78,16 @@ def _study(subject: Subject) -> tuple[Needs, list[Finding]]:
     with faults.gathered():
         path = study_path(subject.study)
     study = check_study(path, subject.overrides, (), faults)
-    is_folder = subject.place and "://" not in subject.place
-    folder = Path(subject.place or "") if is_folder else RUNS / study.name
-    place = address_of(folder) if subject.place is None or is_folder else subject.place
+    folder: Location = RUNS / study.name
+    with faults.gathered():
+        folder = location(subject.place) if subject.place else folder
     try:
         prepared = prepare(study, folder, "", faults)
     except InputError as error:
-        return Needs(folder=place), [
+        return Needs(folder=address_of(folder)), [
             Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems
         ]
-    needs = replace(Needs.of(prepared), folder=place)
+    needs = Needs.of(prepared)
     return needs, [
         Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)
     ]

@@ -127,7 +127,7 @@ def alive() -> list[Node]:
     ]
 
 
-def ask(nodes: Iterable[Node], question: Question, patience: float = PATIENCE) -> list[Node]:
+def ask(nodes: Iterable[Node], question: Question, patience: float) -> list[Node]:
     """The nodes with what they have said, or why they have said nothing.
 
     Args:

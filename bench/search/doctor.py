@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import StudyError
 from bench.location import Location
-from bench.search.ask import Question, alive, ask
+from bench.search.ask import PATIENCE, Question, alive, ask
 from bench.search.checks import ALIKE, SAME, judge
 from bench.search.cluster import Demand, has_token, joined
 from bench.search.findings import Finding, Level, Place, refused
@@ -19,6 +19,9 @@ from bench.strategy import Strategy
 
 OURS = ("bench", "strategies", "search_spaces")
 """Packages that workers import."""
+SWEEP_PATIENCE = 70.0
+"""Ray takes up to 65 s to notice that a node has lost its power: that is no reason to refuse a
+sweep, as its other nodes can run it."""
 DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 """What drivers of GPUs make, where there are any."""
 
@@ -90,7 +93,7 @@ def preflight(prepared: Prepared) -> tuple[str, ...]:
     Raises:
         StudyError: with everything that stands in the way.
     """
-    findings = judge(_look(Needs.of(prepared)))
+    findings = judge(_look(Needs.of(prepared), SWEEP_PATIENCE))
     if stops := refused(findings):
         raise StudyError(*(finding.sentence for finding in stops))
     return tuple(finding.notice for finding in findings if finding.level is Level.WARNING)
@@ -125,11 +128,11 @@ def _look_here(needs: Needs) -> Look:
     return _look_of(needs, question, unwritable, [node])
 
 
-def _look(needs: Needs) -> Look:
-    """At every node of the cluster that has been joined."""
+def _look(needs: Needs, patience: float = PATIENCE) -> Look:
+    """At every node of the cluster that has been joined, waiting so many seconds for answers."""
     question = Question.about([*SAME, *ALIKE], (*OURS, *needs.modules), needs.folder)
     with question.token() as unwritable:
-        nodes = ask(alive(), question)
+        nodes = ask(alive(), question, patience)
     return _look_of(needs, question, unwritable, nodes)
 
 

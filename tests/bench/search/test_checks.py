@@ -344,3 +344,11 @@ def test_a_place_that_cannot_be_written_is_told_on_one_line(tmp_path: Path) -> N
     assert unwritable.startswith("FileNotFoundError: ")
     assert "\n" not in unwritable
     assert left["unwritable"].startswith("FileNotFoundError: ")
+
+
+@pytest.mark.slow
+def test_torch_is_asked_for_gpus_in_a_process_of_its_own() -> None:
+    found = probe._torch(None)
+    assert found.keys() == {"cuda", "gpus"}
+    hidden = probe._torch({"settings": {"CUDA_VISIBLE_DEVICES": ""}})
+    assert hidden["gpus"] == []
