@@ -17,7 +17,7 @@ from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.cli.sweep import Request, read_request, study_path
 from bench.cli.sweep_command import parse, request_of, with_option
 from bench.errors import Faults, StudyError
-from bench.search.jobs import FOLDER, OURS, PYTHON, STOP_SECONDS, STUDY, SWEEP, JobServer
+from bench.search.jobs import FOLDER, OURS, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
 from bench.search.prepare import prepare
 from bench.search.tunnel import reach
 from bench.study import Study
@@ -178,7 +178,7 @@ def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:
             f" --out {shell_path(folder)}",
             {OURS: SWEEP, STUDY: checked.name, FOLDER: folder, PYTHON: asked.python},
             package=write_parcel(Path(temporary, "study.zip"), checked.file, checked.copies),
-            variables={feed.FOLLOWED: "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+            variables={feed.FOLLOWED: "1", **STOPPABLE},
         )
     return name
 

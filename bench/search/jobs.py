@@ -24,8 +24,8 @@ them."""
 SWEEP, FETCH = "sweep", "fetch"
 """What our jobs do."""
 
-STOP_SECONDS = 600
-"""A stopped driver ends its trials and writes its report; Ray kills it after 3 s by default."""
+STOPPABLE = {"RAY_JOB_STOP_WAIT_TIME_S": "600"}
+"""Variables of a driver that writes its report when it is stopped; Ray kills others after 3 s."""
 
 PAUSE, MOST_PAUSES = 2.0, 15
 """Seconds before a broken connection is tried again, and how often in a row."""
