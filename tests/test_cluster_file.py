@@ -38,11 +38,11 @@ def test_every_ray_process_is_started_with_a_token(text: str) -> None:
 
 def test_nothing_listens_to_the_world(text: str) -> None:
     assert "0.0.0.0" not in text
-    assert "--include-dashboard=false" in text
+    assert "--dashboard-host=127.0.0.1" in text
 
 
 def test_it_opens_with_the_commands_that_use_it(text: str) -> None:
     opening = text.split("cluster_name")[0]
 
-    for command in ("ray get-auth-token", "ray up", "ray exec", "ray down"):
+    for command in ("ray get-auth-token", "ray up", "paretune launch", "paretune fetch", "ray down"):
         assert command in opening
