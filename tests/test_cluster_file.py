@@ -44,5 +44,11 @@ def test_nothing_listens_to_the_world(text: str) -> None:
 def test_it_opens_with_the_commands_that_use_it(text: str) -> None:
     opening = text.split("cluster_name")[0]
 
-    for command in ("ray get-auth-token", "ray up", "paretune launch", "paretune fetch", "ray down"):
+    for command in (
+        "ray get-auth-token",
+        "ray up",
+        "paretune launch",
+        "paretune fetch",
+        "ray down",
+    ):
         assert command in opening

@@ -205,6 +205,8 @@ class _Reader:
         self._open = ""
 
     async def read(self) -> bool:
+        from aiohttp import ClientError
+
         pauses = 0
         while pauses <= MOST_PAUSES:
             seen = self._seen
@@ -213,7 +215,7 @@ class _Reader:
                 if self._server.job(self._name).is_over:
                     self._finish()
                     return True
-            except (RuntimeError, OSError, ClusterError):
+            except (RuntimeError, OSError, ClientError, ClusterError):
                 pass  # broken; whether for good is seen in what follows
             pauses = 1 if self._seen > seen else pauses + 1
             await asyncio.sleep(PAUSE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -224,6 +225,43 @@ def test_the_exit_code_of_a_followed_job_is_its_drivers(stage: Stage) -> None:
     unready = stage.run(stage.launch("broken", "--python", "no-such-python"))
     assert unready.returncode == 2, unready.stdout + unready.stderr
     assert "--python PATH" in unready.stderr
+
+
+@pytest.fixture
+def cluster_file(tmp_path: Path) -> Iterator[Path]:
+    """A cluster file whose head Ray takes for started, as after `ray up`."""
+    name = f"paretune-{os.getpid()}"
+    content = {
+        "cluster_name": name,
+        "max_workers": 0,
+        "provider": {"type": "local", "head_ip": "127.0.0.1", "worker_ips": []},
+        "auth": {"ssh_user": "nobody"},
+    }
+    (tmp_path / "cluster.yaml").write_text(json.dumps(content), encoding="utf-8")
+    tags = {"ray-node-type": "head", "ray-node-status": "up-to-date", "ray-cluster-name": name}
+    state = Path("/tmp/ray", f"cluster-{name}.state")
+    state.parent.mkdir(exist_ok=True)
+    state.write_text(json.dumps({"127.0.0.1": {"tags": tags, "state": "running"}}), "utf-8")
+    yield tmp_path / "cluster.yaml"
+    for left in (state, state.with_suffix(".lock")):
+        left.unlink(missing_ok=True)
+
+
+def test_a_cluster_file_is_reached_through_a_tunnel_that_ends_with_the_command(
+    stage: Stage, cluster_file: Path
+) -> None:
+    ssh = cluster_file.with_name("ssh")
+    ssh.write_bytes(Path(__file__).with_name("ssh.py").read_bytes())
+    ssh.chmod(0o755)
+    listed = stage.run(
+        stage.command("jobs", "--cluster", str(cluster_file)),
+        PATH=os.pathsep.join((str(ssh.parent), stage.nodes.environment()["PATH"])),
+        PORT_THERE=stage.nodes.job_server.rpartition(":")[2],
+    )
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    assert "began" in listed.stdout or "no job of ours" in listed.stdout
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [command for command in commands if str(ssh).encode() in command]
 
 
 def test_a_folder_that_was_not_fetched_is_left_as_it_is(stage: Stage) -> None:
