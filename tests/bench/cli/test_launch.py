@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,25 @@ def test_only_the_latest_launches_are_remembered_and_damage_is_forgotten(home: P
 )
 def test_paths_are_quoted_but_for_the_home_they_begin_with(path: str, shown: str) -> None:
     assert shell_path(path) == shown
+
+
+class _Open(BaseHTTPRequestHandler):
+    """Answers as a job server that asks for no token."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"authentication_mode": "disabled"}')
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        pass
+
+
+def test_a_server_elsewhere_that_lets_in_everyone_is_refused(command: Command, home: Path) -> None:
+    with HTTPServer(("127.0.0.9", 0), _Open) as server:  # not the address of this machine's own
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        code, _, told = command("jobs", "--cluster", f"127.0.0.9:{server.server_port}")
+
+    assert code == 2
+    assert "asks for no token" in told
+    assert "--insecure-cluster" in told
