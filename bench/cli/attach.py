@@ -122,7 +122,8 @@ def _end(server: JobServer, job: Job, shown: _Shown) -> int:
     if shown.unready or job.exit_code in {126, 127}:
         err.print(NO_PYTHON, markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
-    say(f"{job.name} {job.status}; run folder on the cluster: {job.folder}")
+    said = "was stopped" if job.status == "stopped" else f"has ended with exit code {code}"
+    say(f"{job.name} {said}; run folder on the cluster: {job.folder}")
     if code != BAD_INPUT:
         say(f"bring it here: {command('fetch', job.name, server.cluster)}")
     return code

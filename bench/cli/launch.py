@@ -16,10 +16,12 @@ from bench.cli.known_jobs import KnownJob, named, remember
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.cli.sweep import Request, read_request, study_path
 from bench.cli.sweep_command import parse, request_of, with_option
+from bench.data import KNOWN
 from bench.errors import Faults, StudyError
-from bench.search.jobs import FOLDER, OURS, PYTHON, STOP_SECONDS, STUDY, SWEEP, JobServer
+from bench.search.jobs import FOLDER, OURS, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
 from bench.search.prepare import prepare
 from bench.search.tunnel import reach
+from bench.source import BUNDLED
 from bench.study import Study
 
 FOLDERS = "~/paretune-runs"
@@ -131,7 +133,7 @@ def _check_study(
     copies = [
         Copy(option=option, folder=Path(name).expanduser().resolve())
         for option, name in inputs.items()
-        if asked.copy and Path(name).expanduser().is_dir()
+        if asked.copy and _is_folder(name)
     ]
     check_sizes(copies, faults)
     elsewhere = _elsewhere(study, asked.copy, faults)
@@ -161,12 +163,17 @@ def _elsewhere(study: Study, copy: bool, faults: Faults) -> list[str]:
     found = []
     for key in ("model", "dataset"):
         name = getattr(study.file, key)
-        here = Path(name).expanduser().is_dir()
+        here = _is_folder(name)
         if name.startswith(("/", "~/")) and not (copy and here):
             found.append(name)
         elif here and not copy:
             faults.add(f"--{key} {name}: with --no-copy it must be an absolute path of the cluster")
     return found
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a model or dataset is a folder here; names that are known mean no folder."""
+    return name not in {BUNDLED, *KNOWN} and Path(name).expanduser().is_dir()
 
 
 def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:
@@ -181,7 +188,7 @@ def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:
             f" --out {shell_path(folder)}",
             {OURS: SWEEP, STUDY: checked.name, FOLDER: folder, PYTHON: asked.python},
             package=write_parcel(Path(temporary, "study.zip"), checked.file, checked.copies),
-            variables={feed.FOLLOWED: "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+            variables={feed.FOLLOWED: "1", **STOPPABLE},
         )
     return name
 

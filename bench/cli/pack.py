@@ -25,7 +25,8 @@ CHUNK = 12_000
 """Bytes per line: the text of one is a little less than what a job server sends at once."""
 
 MOST = 512 * 2**20
-"""Bytes of the largest archive that is sent through a log, see docs."""
+"""Bytes of the largest archive that is sent through a log: at 13 MB a second, as measured on two
+cores, most of a minute. The head keeps the text on its disk until the cluster ends."""
 
 PARTS = ("study.json", "frozen.json", "trials/*.json", "report/*")
 CHECKPOINTS = "checkpoints/*.safetensors"

@@ -85,8 +85,8 @@ class Scene:
             case Started():
                 self.running[event.trial.fingerprint] = Running(trial=event.trial, began=now)
             case EpochDone():
-                running = self.running[event.trial.fingerprint]
-                running.epoch, running.validation = event.epoch, event.validation
+                if running := self.running.get(event.trial.fingerprint):
+                    running.epoch, running.validation = event.epoch, event.validation
             case BudgetOver():
                 self.over = event.budget
             case Halted() | Died():

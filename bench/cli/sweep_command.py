@@ -251,7 +251,7 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
     from bench.cli.app import app
 
     parser = get_command(app).commands["sweep"]  # type: ignore[attr-defined]
-    with parser.make_context("sweep", [*words]) as context:  # it empties the list
+    with parser.make_context("paretune sweep", [*words]) as context:  # it empties the list
         return dict(context.params)
 
 

@@ -172,8 +172,10 @@ def _lets_anyone_in(address: str) -> bool:
 def _terminated_as_interrupted() -> Iterator[None]:
     """Whoever ends the process, as batch systems do when its time is up, still gets a report.
 
-    A shell that starts it in the background may have it ignore interrupts; it must not ignore ours.
+    A shell that starts it in the background may have it ignore interrupts, and Ray starts its jobs
+    with interrupts blocked; neither may hold back ours.
     """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:

@@ -24,8 +24,8 @@ them."""
 SWEEP, FETCH = "sweep", "fetch"
 """What our jobs do."""
 
-STOP_SECONDS = 600
-"""A stopped driver ends its trials and writes its report; Ray kills it after 3 s by default."""
+STOPPABLE = {"RAY_JOB_STOP_WAIT_TIME_S": "600"}
+"""Variables of a driver that writes its report when it is stopped; Ray kills others after 3 s."""
 
 PAUSE, MOST_PAUSES = 2.0, 15
 """Seconds before a broken connection is tried again, and how often in a row."""
@@ -205,6 +205,8 @@ class _Reader:
         self._open = ""
 
     async def read(self) -> bool:
+        from aiohttp import ClientError
+
         pauses = 0
         while pauses <= MOST_PAUSES:
             seen = self._seen
@@ -213,7 +215,7 @@ class _Reader:
                 if self._server.job(self._name).is_over:
                     self._finish()
                     return True
-            except (RuntimeError, OSError, ClusterError):
+            except (RuntimeError, OSError, ClientError, ClusterError):
                 pass  # broken; whether for good is seen in what follows
             pauses = 1 if self._seen > seen else pauses + 1
             await asyncio.sleep(PAUSE)

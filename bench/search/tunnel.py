@@ -64,7 +64,10 @@ def _tunnel(path: Path) -> Iterator[str]:
             while not _answers(port):
                 if process.poll() is not None or time.monotonic() > end:
                     said.seek(0)
-                    raise ClusterError(f"--cluster {path}: {_reason(said.read())}")
+                    raise ClusterError(
+                        f"--cluster {path}: no tunnel to its head could be opened"
+                        f" ({_reason(said.read())}); look at: ray dashboard {path}"
+                    )
                 time.sleep(0.2)
             yield f"127.0.0.1:{port}"
         finally:
@@ -79,8 +82,7 @@ def _answers(port: int) -> bool:
 
 def _reason(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    last = lines[-1] if lines else "nothing was said"
-    return f"no tunnel to its head could be opened ({last}); look at: ray dashboard FILE"
+    return lines[-1].removeprefix("The exception is: ") if lines else "no answer in time"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from bench import errors
 from bench.errors import (
+    ClusterError,
     DataError,
     InputError,
     LedgerError,
@@ -25,6 +26,7 @@ EXAMPLES = [
     DataError("train.jsonl:3: id: is missing"),
     ModelError("no such model"),
     StudyError("trials = 0: must be at least 1", "seed = -1: must be at least 0"),
+    ClusterError("--cluster x: does not answer"),
     LedgerError("runs/x: no study.json here"),
     StorageError("runs/x/trials/a.json", 2134, 17, "No space left on device"),
     PluginError("ia3", "it does not import"),

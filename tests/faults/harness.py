@@ -52,6 +52,10 @@ class Play:
         self.site = install(
             folder / "site", MODULE, Path(__file__).with_name("faulty.py"), ENTRY_POINTS
         )
+        self.write_study("play", arms, **keys)
+
+    def write_study(self, name: str, arms: Mapping[str, str], **keys: object) -> None:
+        """Writes a study beside model and data."""
         content = {
             "model": "model",
             "dataset": "data",
@@ -66,7 +70,7 @@ class Play:
             },
         }
         text = yaml.safe_dump(content | keys)
-        (folder / "play.yaml").write_text(text, encoding="utf-8")
+        (self.folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     @property
     def run(self) -> Path:
