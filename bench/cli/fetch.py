@@ -10,10 +10,12 @@ from pathlib import Path
 
 from bench.cli.attach import BEGINNING, exit_code, pick, say
 from bench.cli.console import SUCCESS
+from bench.cli.download import download
 from bench.cli.known_jobs import meant
 from bench.cli.launch import shell_path
 from bench.cli.unpack import Origin, Parcel, check_target, unpack
 from bench.errors import ClusterError
+from bench.location import location
 from bench.search.jobs import FETCH, OURS, STUDY, Job, JobServer
 from bench.search.tunnel import reach
 from reports.escape import plain
@@ -40,18 +42,18 @@ def fetch(
     known = meant(job, cluster)
     with reach(known.cluster, insecure=insecure or known.insecure) as server:
         found = pick(server, known.job)
-        if "://" in found.folder:
-            where = shlex.quote(found.folder)
-            say(f"the run folder is at {found.folder}; look at it from here:")
-            say(f"  paretune leaderboard {where}\n  paretune report {where}")
-            return SUCCESS
         folder = to or RUNS / found.study
         origin = Origin(study=found.study, folder=found.folder)
         check_target(folder, origin)
+        place = location(found.folder)
+        if not isinstance(place, Path):
+            _tell(folder, download(place, folder, origin, checkpoints=checkpoints), checkpoints)
+            return SUCCESS
         with tempfile.TemporaryFile() as archive:
             parcel = _bring(server, found, Parcel(archive), checkpoints=checkpoints)
             unpack(archive, parcel.check(), folder, origin)
-    _tell(folder, parcel, checkpoints=checkpoints)
+    header = parcel.check()
+    _tell(folder, f"{header.files} files ({header.size / 1e6:.1f} MB packed)", checkpoints)
     return SUCCESS
 
 
@@ -81,10 +83,8 @@ def _bring(server: JobServer, job: Job, parcel: Parcel, *, checkpoints: bool) ->
     return parcel
 
 
-def _tell(folder: Path, parcel: Parcel, *, checkpoints: bool) -> None:
-    header = parcel.check()
-    megabytes = header.size / 1e6
-    say(f"{header.files} files ({megabytes:.1f} MB packed) are in {folder}")
+def _tell(folder: Path, what: str, checkpoints: bool) -> None:
+    say(f"{what} are in {folder}")
     if not checkpoints:
         say("checkpoints were left on the cluster; --checkpoints brings them too")
     quoted = shlex.quote(str(folder))

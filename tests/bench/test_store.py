@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import bench.lock
+from bench.cli.download import download
+from bench.cli.unpack import Origin, check_target
 from bench.errors import LedgerError, StorageError
 from bench.ledger import AtWork, Ledger, read_records, set_aside
 from bench.location import location
@@ -242,3 +244,25 @@ def test_records_of_a_store_say_when_they_hold_another_trial(ledger: Ledger) -> 
     path = ledger.folder / "trials" / "0000000000000000.json"
     write_whole(path, record.model_dump_json().encode())
     assert read_records([path])[path] == f"holds the record of {record.fingerprint}"
+
+
+def test_a_run_folder_is_brought_home_without_checkpoints_unless_asked(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.write_study(study(("lora",), planned=1))
+    record = ledger.write(trial("lora", 0))
+    write_whole(ledger.checkpoint(record.fingerprint), b"tensors")
+    write_whole(ledger.report_folder / "report.md", b"# report")
+    assert not isinstance(ledger.folder, Path)
+    origin = Origin(study="demo", folder=str(ledger.folder))
+
+    for checkpoints in (False, True):
+        said = download(ledger.folder, tmp_path / "home", origin, checkpoints=checkpoints)
+        home = Ledger(tmp_path / "home")
+        assert home.records().readable == {record.fingerprint: record}
+        assert (tmp_path / "home" / "report" / "report.md").read_bytes() == b"# report"
+        assert home.checkpoint(record.fingerprint).exists() == checkpoints
+        assert said.startswith(f"{3 + checkpoints} files")
+    check_target(tmp_path / "home", origin)
+    with pytest.raises(LedgerError, match="was fetched from"):
+        check_target(tmp_path / "home", Origin(study="demo", folder="s3://other/run"))

@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -7,6 +8,7 @@ from optuna.trial import TrialState
 from bench.arm import Arm
 from bench.record import Accuracy, Parameters, Status, TrialRecord
 from bench.search.plan import Plan, random_values
+from bench.share import Share
 from bench.space import Choice, Integer, Space, Uniform, Value
 from bench.spec import TrainSettings, TrialSpec
 from strategies.full import Full
@@ -81,9 +83,9 @@ def ended(given: TrialSpec, validation: float = 0.5) -> TrialRecord:
     )
 
 
-def plan(*arms: Arm, trials: int = 6, sampler: str = "tpe", seed: int = 0) -> Plan:
+def plan(*arms: Arm, trials: int = 6, sampler: str = "tpe", seed: int = 0, **sharing: Any) -> Plan:
     planned = {arm.name: int(min(trials, arm.space.size)) for arm in arms}
-    return Plan(arms, planned=planned, sampler=sampler, seed=seed, make_spec=spec)
+    return Plan(arms, planned=planned, sampler=sampler, seed=seed, make_spec=spec, **sharing)
 
 
 def run(given: Plan) -> list[TrialSpec]:
@@ -202,3 +204,53 @@ def test_random_values_of_a_finite_space_are_reproducible_one_by_one() -> None:
 
     assert drawn[2] == random_values(FEW, 2, seed=3)
     assert sorted(int(values["rank"]) for values in drawn) == [1, 2, 4]
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_shares_of_a_random_search_are_together_the_search(parts: int) -> None:
+    whole = run(plan(FULL, LORA, FEW, sampler="random"))
+    shares = [
+        run(plan(FULL, LORA, FEW, sampler="random", share=Share(number, parts)))
+        for number in range(1, parts + 1)
+    ]
+
+    together = [s for share in shares for s in share]
+    assert len(together) == len(whole)
+    assert {s.fingerprint for s in together} == {s.fingerprint for s in whole}
+
+
+def test_shares_of_a_tpe_search_choose_no_configuration_twice() -> None:
+    shares = [run(plan(FULL, LORA, FEW, trials=12, share=Share(n, 2))) for n in (1, 2)]
+
+    together = [s for share in shares for s in share]
+    assert len({(s.arm, s.number) for s in together}) == len(together) == 12 + 12 + 3
+    assert len({s.fingerprint for s in together}) == len(together)
+
+
+def test_a_share_learns_what_others_have_ended_meanwhile() -> None:
+    others = [ended(s) for s in run(plan(LORA, trials=8, share=Share(2, 2)))]
+    told = [[], others[:2], [], others[2:]]
+    mine = plan(LORA, trials=8, share=Share(1, 2), news=lambda: told.pop(0) if told else ())
+
+    specs = run(mine)
+
+    assert [s.number for s in specs] == [0, 2, 4, 6]
+    known = mine.studies["lora"].trials
+    assert len(known) == 8
+    assert all(t.state is TrialState.COMPLETE for t in known)
+    assert {t.params["learning_rate"] for t in known} == {
+        value["learning_rate"] for value in (s.values for s in (*specs, *others))
+    }
+
+
+def test_what_is_told_of_own_trials_is_not_counted_twice() -> None:
+    records: list[TrialRecord] = []
+    mine = plan(LORA, trials=6, share=Share(1, 2), news=lambda: records)
+    specs = []
+    while (following := mine.next()) is not None:
+        specs.append(following)
+        records.append(ended(following))
+        mine.finish(records[-1])
+
+    assert [s.number for s in specs] == [0, 2, 4]
+    assert len(mine.studies["lora"].trials) == 3

@@ -1,0 +1,63 @@
+"""Bring a run folder from an object store to this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from upath import UPath
+
+from bench.cli.unpack import NOTE, Origin
+from bench.errors import LedgerError
+from bench.ledger import Ledger
+from bench.location import Location
+from bench.storage import files, read_all, write_whole
+
+FOLDERS = ("", "trials", "report")
+AT_ONCE = 200
+"""Files that are asked for together."""
+
+
+def download(place: UPath, folder: Path, origin: Origin, *, checkpoints: bool) -> str:
+    """Writes the files of a run folder, each whole, beside or over those of an earlier fetch.
+
+    Args:
+        place: the run folder.
+        folder: where to, which ``check_target`` has looked at.
+        origin: where it comes from.
+        checkpoints: whether what the trials have trained comes along.
+
+    Returns:
+        What has come, in words.
+
+    Raises:
+        LedgerError: the store does not answer, or there is no run folder.
+        StorageError: a file cannot be written.
+    """
+    ledger = Ledger(place)
+    ledger.study()
+    try:
+        found = [
+            path
+            for name in (*FOLDERS, *(["checkpoints"] if checkpoints else []))
+            for path in files(place / name if name else place, "")
+            if not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise LedgerError(f"{place}: {error}") from error
+    write_whole(folder / NOTE, origin.model_dump_json().encode() + b"\n")
+    size = 0
+    with Ledger(folder).lock():
+        for first in range(0, len(found), AT_ONCE):
+            size += _bring(found[first : first + AT_ONCE], place, folder)
+    return f"{len(found)} files ({size / 1e6:.1f} MB)"
+
+
+def _bring(paths: list[Location], place: UPath, folder: Path) -> int:
+    size = 0
+    for path, content in read_all(paths).items():
+        if isinstance(content, OSError):
+            raise LedgerError(f"{path}: {content}; fetch it again")
+        inside = str(path).removeprefix(f"{place}/")
+        write_whole(folder / inside, content, durable=False)
+        size += len(content)
+    return size
