@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-faults test-statistics check bench bench-quick wheel clean
+.PHONY: setup demo test test-faults test-statistics check bench bench-quick bench-scale wheel clean
 
 setup: $(READY)
 
@@ -35,6 +35,9 @@ bench: $(READY)
 
 bench-quick: $(READY)
 	$(BIN)/python -m tests.peers.speed --scale quick
+
+bench-scale: $(READY)
+	$(BIN)/python -m tests.peers.scale
 
 wheel: $(READY)
 	rm -rf build dist

@@ -36,6 +36,7 @@ from bench.search.events import (
     short,
 )
 from bench.search.fraction import SAYS
+from bench.study_record import Run
 from reports import show
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view
@@ -77,11 +78,21 @@ def screen(scene: Scene, console: Console) -> Live:
     return Live(View(scene), console=console, refresh_per_second=2, transient=True)
 
 
-@dataclass(frozen=True)
+SHARE = 20
+"""A leaderboard that took a second to make is shown for so many seconds."""
+
+
+@dataclass
 class View:
-    """The live view, built anew at every refresh."""
+    """The live view, built anew at every refresh; its leaderboard more rarely if it is large.
+
+    Attributes:
+        scene: what has happened.
+    """
 
     scene: Scene
+    _leaderboard: RenderableType | None = None
+    _good_until: float = 0.0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         scene = self.scene
@@ -99,8 +110,16 @@ class View:
             _at_work(scene),
         ]
         if any(record.status is Status.COMPLETED for record in run.searched):
-            parts.append(leaderboard_view(run, None))
+            parts.append(self._board(run))
         yield Group(*parts)
+
+    def _board(self, run: Run) -> RenderableType:
+        began = time.perf_counter()
+        if self._leaderboard is None or began >= self._good_until:
+            self._leaderboard = leaderboard_view(run, None)
+            now = time.perf_counter()
+            self._good_until = now + SHARE * (now - began)
+        return self._leaderboard
 
 
 def _progress(scene: Scene) -> Table:

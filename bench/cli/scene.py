@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bench.record import Status, TrialRecord
@@ -44,6 +44,22 @@ class Running:
 
 
 @dataclass(kw_only=True)
+class Spent:
+    """Seconds of trials that have ended; true once there is one."""
+
+    trials: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more trial."""
+        self.trials += 1
+        self.seconds += seconds
+
+    def __bool__(self) -> bool:
+        return self.trials > 0
+
+
+@dataclass(kw_only=True)
 class Scene:
     """What has happened so far, from events alone.
 
@@ -55,9 +71,11 @@ class Scene:
         records: of them, trials that have ended, by fingerprint.
         searched: trials of the search, once it is over.
         running: trials at work, by fingerprint.
-        spent: seconds per trial that ran here, by arm, stopped ones too.
+        spent: seconds of the trials that ran here, by arm, stopped ones too.
         deadline: reading of the clock when the time budget is spent; ``None`` without one.
         over: the budget that is spent.
+        ended: how many of the records, by arm and by whether they were stopped early: counted as
+            they come, since a look at all of them at each event is too slow with thousands.
     """
 
     study: StudyRecord | None = None
@@ -67,9 +85,10 @@ class Scene:
     records: dict[str, TrialRecord] = field(default_factory=dict)
     searched: dict[str, TrialRecord] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
-    spent: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    spent: defaultdict[str, Spent] = field(default_factory=lambda: defaultdict(Spent))
     deadline: float | None = None
     over: str | None = None
+    ended: Counter[tuple[str, bool]] = field(default_factory=Counter)
 
     def take(self, event: Event, age: float = 0.0) -> None:
         """Adds an event.
@@ -95,29 +114,38 @@ class Scene:
                 self._end(event.record, now)
 
     def _end(self, record: TrialRecord, now: float) -> None:
+        if before := self.records.get(record.fingerprint):
+            self.ended[_place(before)] -= 1
+        self.ended[_place(record)] += 1
         self.records[record.fingerprint] = record
         running = self.running.pop(record.fingerprint, None)
         if running and record.status in {Status.COMPLETED, Status.PRUNED}:
-            self.spent[record.arm].append(now - running.began)
+            self.spent[record.arm].add(now - running.began)
 
     def _begin(self, event: Opened | Frozen | Narrowed | Kept, now: float) -> None:
         if isinstance(event, Opened):
             self.study, self.workers = event.study, event.workers
             self.planned = event.planned
-            self.records = {record.fingerprint: record for record in event.kept}
+            self._keep(event.kept)
             self.deadline = event.seconds and now + event.seconds
             return
         if isinstance(event, Kept):
-            self.records |= {record.fingerprint: record for record in event.records}
+            self._keep((*self.records.values(), *event.records))
             if self.freeze:
                 self._plan_confirmation(self.freeze)
             return
         if isinstance(event, Frozen):
             self.workers = event.workers
-            self.searched, self.records = self.records, {r.fingerprint: r for r in event.kept}
+            self.searched = self.records
+            self._keep(event.kept)
             self.spent.clear()
             self.deadline = self.over = None
         self._plan_confirmation(event.freeze)
+
+    def _keep(self, records: Iterable[TrialRecord]) -> None:
+        """Begins a stage with what was there before."""
+        self.records = {record.fingerprint: record for record in records}
+        self.ended = Counter(_place(record) for record in self.records.values())
 
     def _plan_confirmation(self, freeze: Freeze) -> None:
         self.freeze = freeze
@@ -140,13 +168,11 @@ class Scene:
 
     def done(self, arm: str) -> int:
         """Trials of an arm that have ended."""
-        return sum(record.arm == arm for record in self.records.values())
+        return self.ended[arm, True] + self.ended[arm, False]
 
     def pruned(self, arm: str) -> int:
         """Of them, trials that were stopped early."""
-        return sum(
-            record.arm == arm and record.status is Status.PRUNED for record in self.records.values()
-        )
+        return self.ended[arm, True]
 
     @property
     def all_planned(self) -> int:
@@ -155,10 +181,12 @@ class Scene:
 
     def seconds_left(self, arm: str) -> float | None:
         """Worker seconds an arm still needs; ``None`` before any trial has ended."""
-        seen = self.spent.get(arm) or [s for spent in self.spent.values() for s in spent]
-        if not seen:
+        mine = self.spent.get(arm)
+        seen = [mine] if mine else list(self.spent.values())
+        trials = sum(spent.trials for spent in seen)
+        if not trials:
             return None
-        usual = statistics.fmean(seen)
+        usual = sum(spent.seconds for spent in seen) / trials
         running = [r.seconds_left(usual) for r in self.running.values() if r.trial.arm == arm]
         waiting = max(0, self.planned[arm] - self.done(arm) - len(running))
         return waiting * usual + sum(running)
@@ -174,3 +202,7 @@ class Scene:
         if self.deadline is not None:
             ends.append(max(0.0, self.deadline - time.perf_counter()))
         return min(ends, default=None)
+
+
+def _place(record: TrialRecord) -> tuple[str, bool]:
+    return record.arm, record.status is Status.PRUNED

@@ -64,7 +64,10 @@ class Conductor(Searcher):
         self._halted: set[str] = set()
         self._plan = plan
         self._ledger = ledger
-        self._known = ledger.records().readable
+        self.records = list(kept)
+        mine = {record.fingerprint for record in self.records}
+        found = ledger.records().readable.items()
+        self._known = {name: record for name, record in found if name not in mine}
         self._observe = observe
         self._running: dict[str, TrialSpec] = {}
         self._again: list[TrialSpec] = []
@@ -73,7 +76,6 @@ class Conductor(Searcher):
             self._attempts[left.fingerprint].deaths = left.deaths
         self._scoring_since: dict[str, float] = {}
         self._reported: dict[str, TrialRecord] = {}
-        self.records = list(kept)
         self.capacity: Capacity | None = None  # how many may be at work now; else Tune decides
         self.broken: StorageError | None = None
 

@@ -37,21 +37,45 @@ REDRAWS = 100
 
 
 def random_values(arm: Arm, number: int, seed: int) -> Values:
-    """Configuration ``number`` of an arm under the random sampler.
+    """Configuration ``number`` of an arm under the random sampler, see ``Draws``."""
+    return Draws(arm, seed)[number]
 
-    Depends on nothing but the arguments, so that resumed, parallel and sharded runs draw the same.
-    The arm's starts come first. In a space of finitely many configurations none comes twice.
+
+class Draws:
+    """Configurations of an arm under the random sampler, by number.
+
+    They depend on nothing but arm and seed, so that resumed, parallel and sharded runs draw the
+    same. The arm's starts come first. In a space of finitely many configurations none comes twice,
+    which is why one is drawn after all before it; they are kept.
+
+    Args:
+        arm: any.
+        seed: of the sampler.
     """
-    starts = arm.space.starts
-    if number < len(starts):
-        return arm.complete(starts[number])
-    if arm.space.size == math.inf:
-        return _draw(arm, number, seed, 0)
-    taken = [arm.complete(start) for start in starts]
-    for index in range(len(starts), number + 1):
-        attempts = (_draw(arm, index, seed, attempt) for attempt in itertools.count())
-        taken.append(next(values for values in attempts if values not in taken))
-    return taken[number]
+
+    def __init__(self, arm: Arm, seed: int) -> None:
+        self._arm = arm
+        self._seed = seed
+        self._starts = [arm.complete(start) for start in arm.space.starts]
+        self._drawn = list(self._starts)
+        self._taken = set(map(_key, self._drawn))
+
+    def __getitem__(self, number: int) -> Values:
+        if number < len(self._starts):
+            return dict(self._starts[number])
+        if self._arm.space.size == math.inf:
+            return _draw(self._arm, number, self._seed, 0)
+        for index in range(len(self._drawn), number + 1):
+            attempts = (_draw(self._arm, index, self._seed, n) for n in itertools.count())
+            values = next(values for values in attempts if _key(values) not in self._taken)
+            self._drawn.append(values)
+            self._taken.add(_key(values))
+        return dict(self._drawn[number])
+
+
+def _key(values: Values) -> frozenset[tuple[str, Value]]:
+    """Equal for equal configurations."""
+    return frozenset(values.items())
 
 
 def _draw(arm: Arm, number: int, seed: int, attempt: int) -> Values:
@@ -67,7 +91,8 @@ class _Progress:
         all: numbers that are to be given out.
         left: of them, those not given out yet, next one first.
         asked: Optuna's trial per number that is running.
-        taken: configurations given out or finished.
+        draws: its configurations under the random sampler.
+        taken: configurations given out or finished, by their keys.
         again: configuration per number whose record of an earlier run does not count.
         ended: numbers whose record counts, of other commands too.
     """
@@ -75,8 +100,9 @@ class _Progress:
     study: optuna.Study
     all: frozenset[int]
     left: list[int]
+    draws: Draws
     asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
-    taken: list[Values] = field(default_factory=list)
+    taken: set[frozenset[tuple[str, Value]]] = field(default_factory=set)
     again: dict[int, Values] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
 
@@ -120,6 +146,7 @@ class Plan:
                 study=_new_study(f"{seed}/{name}{f'/{share}' * share.is_part}", planned[name]),
                 all=frozenset(numbers),
                 left=numbers,
+                draws=Draws(self._arms[name], seed),
             )
             for name, numbers in self._numbers(share).items()
         }
@@ -170,7 +197,7 @@ class Plan:
         if mine:
             progress.left.remove(record.number)
         progress.ended.add(record.number)
-        progress.taken.append(values)
+        progress.taken.add(_key(values))
         if values:
             state = STATES.get(record.status, TrialState.FAIL)
             progress.study.add_trial(
@@ -193,7 +220,7 @@ class Plan:
         name = max(self._progress, key=lambda name: len(self._progress[name].left))
         number = self._progress[name].left.pop(0)
         values = self._values(name, number)
-        self._progress[name].taken.append(values)
+        self._progress[name].taken.add(_key(values))
         return self._make_spec(self._arms[name], number, values)
 
     def finish(self, record: TrialRecord) -> None:
@@ -213,17 +240,17 @@ class Plan:
         if not arm.space.knobs:
             return {}
         if self._is_drawn(arm, number) or number in progress.again:
-            values = progress.again.get(number) or random_values(arm, number, self._seed)
+            values = progress.again.get(number) or progress.draws[number]
             progress.study.enqueue_trial(values)
             progress.asked[number] = progress.study.ask(self._distributions(name))
             return values
         for _ in range(REDRAWS):
             trial = progress.study.ask(self._distributions(name))
-            if trial.params not in progress.taken:
+            if _key(trial.params) not in progress.taken:
                 progress.asked[number] = trial
                 return dict(trial.params)
             progress.study.tell(trial, state=TrialState.FAIL)
-        return self._first_untaken(arm, progress)
+        return self._first_untaken(progress)
 
     def _is_drawn(self, arm: Arm, number: int) -> bool:
         """Whether a configuration depends on nothing but its number.
@@ -234,12 +261,10 @@ class Plan:
         is_small = self._is_part and arm.space.size < math.inf
         return self._sampler == "random" or is_known or is_small
 
-    def _first_untaken(self, arm: Arm, progress: _Progress) -> Values:
+    def _first_untaken(self, progress: _Progress) -> Values:
         """A configuration of a nearly exhausted finite space, drawn until it is a new one."""
-        index = 0
-        while (values := random_values(arm, index, self._seed)) in progress.taken:
-            index += 1
-        return values
+        untaken = (progress.draws[index] for index in itertools.count())
+        return next(values for values in untaken if _key(values) not in progress.taken)
 
     def _distributions(self, name: str) -> dict[str, BaseDistribution]:
         knobs = self._arms[name].space.knobs

@@ -58,11 +58,13 @@ class Finished:
         seconds: from start to end of the process.
         worker: largest memory of a Ray worker that ran trials.
         driver: resident bytes of the command's own process, with the progress at that time.
+        busy: seconds of computing of that process, likewise.
     """
 
     seconds: float = 0.0
     worker: Memory = field(default_factory=Memory)
     driver: list[tuple[int, int]] = field(default_factory=list)
+    busy: list[tuple[int, float]] = field(default_factory=list)
 
 
 def run(
@@ -112,7 +114,9 @@ def _still_runs(process: subprocess.Popen[bytes]) -> bool:
 
 def _sample(driver: psutil.Process, finished: Finished, progress: Callable[[], int]) -> None:
     with contextlib.suppress(psutil.Error):
-        finished.driver.append((progress(), driver.memory_info().rss))
+        done, times = progress(), driver.cpu_times()
+        finished.driver.append((done, driver.memory_info().rss))
+        finished.busy.append((done, times.user + times.system))
         for child in driver.children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 _note(child, finished.worker)

@@ -29,8 +29,8 @@ def overhead(bench: Bench) -> dict[str, Any]:
     The plug-in is found as an installed one is, by its metadata, which lies on ``PYTHONPATH``.
     """
     folder = fresh("noop")
-    path = os.pathsep.join(filter(None, [str(_install(folder)), os.environ.get("PYTHONPATH")]))
-    dataset = _questions(folder / "questions")
+    path = os.pathsep.join(filter(None, [str(install(folder)), os.environ.get("PYTHONPATH")]))
+    dataset = questions(folder / "questions")
     sizes = bench.scale.overhead
     return {
         sampler: [_run(dataset, sampler, trials, path) for trials in numbers]
@@ -49,7 +49,8 @@ def _run(dataset: Path, sampler: str, trials: int, path: str) -> dict[str, Any]:
     return _figures(done, trials)
 
 
-def _install(folder: Path) -> Path:
+def install(folder: Path) -> Path:
+    """The plug-in with its metadata, as an installer leaves them, in a folder for the path."""
     site = folder / "site"
     information = site / f"{MODULE}-0.dist-info"
     information.mkdir(parents=True)
@@ -59,7 +60,8 @@ def _install(folder: Path) -> Path:
     return site
 
 
-def _questions(folder: Path) -> Path:
+def questions(folder: Path) -> Path:
+    """A dataset of a few questions."""
     folder.mkdir()
     for start, split in enumerate(("train", "validation", "test")):
         numbers = range(start * PER_SPLIT, (start + 1) * PER_SPLIT)

@@ -37,7 +37,7 @@ def _about(stored: Stored) -> list[str]:
     ]
     machines: dict[str, list[str]] = {}
     for name, document in ran.items():
-        machines.setdefault(_machine(document["machine"]), []).append(name)
+        machines.setdefault(machine_told(document["machine"]), []).append(name)
     several = len(machines) > 1
     return [
         *(f"{', '.join(names)}: {told}" if several else told for told, names in machines.items()),
@@ -47,7 +47,7 @@ def _about(stored: Stored) -> list[str]:
     ]
 
 
-def _machine(machine: dict[str, Any]) -> str:
+def machine_told(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB memory,"
