@@ -89,7 +89,7 @@ def results(folder: Path) -> dict[str, Any]:
 def board(folder: Path) -> list[Mapping[str, str]]:
     """Ranks and accuracies of a report."""
     text = (folder / "report" / "leaderboard.csv").read_text(encoding="utf-8")
-    kept = ("rank", "arm", "test_accuracy", "low", "high")
+    kept = ("rank", "arm", "test_accuracy", "test_low", "test_high", "better_than_next")
     return [
         {key: value for key, value in row.items() if key in kept}
         for row in csv.DictReader(text.splitlines())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 
 import pytest
@@ -33,7 +34,7 @@ RUN: tuple[Event, ...] = (
 def drawn(scene: Scene) -> str:
     console = Console(width=100, file=io.StringIO(), record=True)
     console.print(View(scene))
-    return console.export_text()
+    return re.sub(r"\d+\.\ds", "some s", console.export_text())  # the clock goes on meanwhile
 
 
 def fed(monkeypatch: pytest.MonkeyPatch, *events: Event) -> list[str]:
