@@ -119,6 +119,7 @@ def test_what_is_best_is_run_on_fresh_seeds_alone_and_only_that_is_tested(
     assert re.search(r"linear-00\d-seed1001 test 0\.\d{3}", said)
 
 
+@pytest.mark.slow
 def test_confirm_adds_seeds_and_the_command_that_is_kept_asks_for_them(
     swept: tuple[Path, str],
 ) -> None:
@@ -193,9 +194,10 @@ def finish(folder: Path) -> list[dict[str, Any]]:
     return [record for record in records(folder) if record["confirms"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "number"),
-    [("frozen:", signal.SIGTERM), pytest.param("[4/4 done", signal.SIGINT, marks=pytest.mark.slow)],
+    [("frozen:", signal.SIGTERM), ("[4/4 done", signal.SIGINT)],
 )
 def test_a_signal_between_the_stages_ends_the_run_and_the_same_command_goes_on(
     tmp_path: Path, moment: str, number: signal.Signals
