@@ -149,6 +149,31 @@ class HalvingScheduler(FIFOScheduler):
     def __init__(self, stops: Callable[[str, dict[str, Any]], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stops = stops
+        self._order: dict[str, int] = {}
+        self._added = 0
+
+    def on_trial_add(self, tune_controller: TuneController, trial: TuneTrial) -> None:
+        """Notes a trial's place in the queue; one that is tried again goes to its end."""
+        self._added += 1
+        self._order[trial.trial_id] = self._added
+
+    def on_trial_complete(
+        self, tune_controller: TuneController, trial: TuneTrial, result: dict[str, Any]
+    ) -> None:
+        """Forgets a trial that has ended."""
+        self._order.pop(trial.trial_id, None)
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> TuneTrial | None:
+        """The first in the queue that waits to begin, else the first that was paused.
+
+        Ray's own looks through all trials that there have ever been, twice at every step.
+        """
+        alive = list(tune_controller.get_live_trials())
+        for status in (TuneTrial.PENDING, TuneTrial.PAUSED):
+            waiting: list[TuneTrial] = [trial for trial in alive if trial.status == status]
+            if waiting:
+                return min(waiting, key=lambda trial: self._order.get(trial.trial_id, 0))
+        return None
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: TuneTrial, result: dict[str, Any]

@@ -7,9 +7,11 @@ import math
 import random
 
 import pytest
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 
 from bench.record import Accuracy, Status, TrialRecord
-from bench.search.halving import Point, Rungs, crowding, ranking
+from bench.search.halving import HalvingScheduler, Point, Rungs, crowding, ranking
 from bench.study_record import Halving
 from tests.reports.records import broken, trial
 
@@ -179,3 +181,35 @@ def test_without_a_rule_nothing_stops() -> None:
         rungs.judge(reached(number, *[0.5 - number / 10] * epochs)) is None
         for number, epochs in itertools.product(range(3), (1, 2, 3))
     )
+
+
+STATUSES = (Trial.RUNNING, Trial.TERMINATED, Trial.PAUSED, Trial.PENDING)
+
+
+class Queue:
+    """Tune's list of trials, and those of them that have not ended."""
+
+    def __init__(self) -> None:
+        self.trials: list[Trial] = []
+
+    def get_trials(self) -> list[Trial]:
+        return self.trials
+
+    def get_live_trials(self) -> set[Trial]:
+        return {trial for trial in self.trials if trial.status != Trial.TERMINATED}
+
+
+def test_the_next_trial_is_the_one_that_rays_own_scheduler_would_choose() -> None:
+    queue, mine = Queue(), HalvingScheduler(lambda *_: False)
+    generator = random.Random(0)
+    for number in range(300):
+        one = Trial("worker", trial_id=f"t{number}", stub=True)
+        queue.trials.append(one)
+        mine.on_trial_add(queue, one)
+        some = generator.choice(queue.trials)
+        some.status = generator.choice(STATUSES)
+        if number % 10 == 0 and some.status == Trial.PENDING:  # its worker died: to the end
+            queue.trials.remove(some)
+            queue.trials.append(some)
+            mine.on_trial_add(queue, some)
+        assert mine.choose_trial_to_run(queue) is FIFOScheduler().choose_trial_to_run(queue)
