@@ -17,7 +17,7 @@ from bench.record_file import first_fault, read_files, to_json
 from bench.run_lock import closing, is_locked, locked_folder
 from bench.scrub import scrubbed
 from bench.share import WHOLE, Share
-from bench.storage import files, read_whole, remove, rename, write_whole
+from bench.storage import files, is_link, read_whole, remove, rename, write_whole
 from bench.study_record import Freeze, Run, StudyRecord
 
 FOLDERS = ("trials", "working", "checkpoints", "report")
@@ -191,13 +191,17 @@ class Ledger:
         return self.folder / "frozen.json"
 
     def _freeze(self) -> Freeze | str | None:
-        if self._frozen.is_symlink():
+        if is_link(self._frozen):
             return "is a link"
         try:
             return Freeze.model_validate_json(read_whole(self._frozen))
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
+        except ValidationError as error:
+            return first_fault(error)
+        except OSError as error:
+            if not isinstance(self._frozen, Path):  # says nothing of what is there
+                raise LedgerError(f"{self._frozen}: {error}") from error
             return first_fault(error)
 
     def run(self) -> Run:
@@ -255,7 +259,7 @@ class Ledger:
         Raises:
             LedgerError: a folder is a link.
         """
-        links = [name for name in FOLDERS if (self.folder / name).is_symlink()]
+        links = [name for name in FOLDERS if is_link(self.folder / name)]
         if links:
             raise LedgerError(
                 *(f"{self.folder / name}: is a link, a folder is needed" for name in links)

@@ -35,16 +35,10 @@ def location(text: str) -> Location:
     """
     if "://" not in text:
         return Path(text)
+    check_address(text)
     protocol = get_protocol(text)
     if protocol in {"file", "local"}:
         return Path(text.partition("://")[2])
-    if CREDENTIALS.search(text):
-        raise LedgerError(
-            f"{protocol}://…: holds credentials, which would be written into every report; give"
-            " them by the environment or the configuration of the store's own tools"
-        )
-    if protocol in NO_STORE:
-        raise LedgerError(f"{text}: {protocol}:// cannot hold a run folder; use s3:// or a path")
     try:
         fsspec.get_filesystem_class(protocol)
     except ValueError as error:
@@ -58,6 +52,17 @@ def location(text: str) -> Location:
     return UPath(text.rstrip("/"), use_listings_cache=False)
 
 
-def is_remote(place: Location) -> bool:
-    """Whether a place is reached through fsspec."""
-    return not isinstance(place, Path)
+def check_address(text: str) -> None:
+    """Makes sure that what was typed is no secret, and no place where nobody could write.
+
+    Raises:
+        LedgerError: it is.
+    """
+    protocol = get_protocol(text)
+    if CREDENTIALS.search(text):
+        raise LedgerError(
+            f"{protocol}://…: holds credentials, which would be written into every report; give"
+            " them by the environment or the configuration of the store's own tools"
+        )
+    if protocol in NO_STORE:
+        raise LedgerError(f"{text}: {protocol}:// cannot hold a run folder; use s3:// or a path")

@@ -26,7 +26,7 @@ from upath import UPath
 
 from bench.errors import StorageError
 from bench.location import Location
-from bench.storage import create, read_whole, remove, storage_error, write_whole
+from bench.storage import create, modified, read_whole, remove, storage_error, write_whole
 
 PATIENCE = 0.5
 """Seconds to wait for a lock of the system, which whoever asks for it holds for an instant."""
@@ -133,14 +133,18 @@ def _take(path: UPath, token: str) -> None:
 
 def _beat(path: UPath, token: str, ended: threading.Event) -> None:
     """Keeps a lease alive; ends the command, as Ctrl-C does, if another has taken it over."""
-    count = 0
+    count, renewed = 0, time.monotonic()
     while not ended.wait(BEAT):
         count += 1
+        lost = time.monotonic() - renewed > STALE  # then another may hold it
         with contextlib.suppress(OSError, StorageError):  # a store out of reach may come back
-            if _read(path).get("token") not in {token, None}:
-                _thread.interrupt_main()
-                return
-            write_whole(path, _content(token, count), durable=False)
+            lost = lost or _read(path).get("token") not in {token, None}
+            if not lost:
+                write_whole(path, _content(token, count), durable=False)
+                renewed = time.monotonic()
+        if lost:
+            _thread.interrupt_main()
+            return
 
 
 def _content(token: str, count: int) -> bytes:
@@ -184,7 +188,6 @@ def _is_alive(path: UPath) -> bool:
         lease = _read(path)
         if not lease or _is_dead(lease):
             return False
-        changed: datetime = path.fs.modified(path.path)
-        return (datetime.now(UTC) - changed).total_seconds() < STALE + SKEW
-    except OSError:
+        return (datetime.now(UTC) - modified(path)).total_seconds() < STALE + SKEW
+    except FileNotFoundError:
         return False

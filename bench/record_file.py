@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bench.errors import LedgerError
 from bench.location import Location
-from bench.storage import read_all
+from bench.storage import is_link, read_all
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,10 +25,23 @@ def read_file(path: Location, kind: type[Model]) -> Model | str:
 
 
 def read_files(paths: list[Location], kind: type[Model]) -> dict[Location, Model | str]:
-    """The record in each file, or what is wrong with that."""
-    links = {path for path in paths if path.is_symlink()}
+    """The record in each file, or what is wrong with that.
+
+    Raises:
+        LedgerError: a store does not answer.
+    """
+    links = {path for path in paths if is_link(path)}
     contents = read_all([path for path in paths if path not in links])
+    for path, content in contents.items():
+        if _is_away(path, content):
+            raise LedgerError(f"{path}: {content!s}; what is there is not looked at: try again")
     return {path: _record(contents.get(path), kind) for path in paths}
+
+
+def _is_away(path: Location, content: bytes | OSError) -> bool:
+    """Whether a store has not answered, which says nothing of the record."""
+    is_gone = isinstance(content, FileNotFoundError)
+    return isinstance(content, OSError) and not is_gone and not isinstance(path, Path)
 
 
 def _record(content: bytes | OSError | None, kind: type[Model]) -> Model | str:

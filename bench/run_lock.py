@@ -28,7 +28,8 @@ def locked_folder(folder: Location, share: Share) -> Iterator[None]:
     try:
         with held(path):
             try:
-                if any(is_held(lock) for lock in _locks(folder, share) if lock != path):
+                others = [lock for lock in _locks(folder, share) if lock != path]
+                if _any_held(folder, others):
                     raise Taken(str(path))
                 yield
             finally:
@@ -46,7 +47,14 @@ def is_locked(folder: Location) -> bool:
     Raises:
         LedgerError: the store does not answer.
     """
-    return any(map(is_held, _locks(folder, WHOLE)))
+    return _any_held(folder, _locks(folder, WHOLE))
+
+
+def _any_held(folder: Location, locks: list[Location]) -> bool:
+    try:
+        return any(map(is_held, locks))
+    except OSError as error:
+        raise LedgerError(f"{folder}: {error}") from error
 
 
 @contextlib.contextmanager

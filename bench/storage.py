@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,22 @@ def _write_whole(path: Path, content: bytes, *, durable: bool) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def is_link(path: Location) -> bool:
+    """Whether a file is a link; stores have none."""
+    return isinstance(path, Path) and path.is_symlink()
+
+
+def modified(path: UPath) -> datetime:
+    """When an object of a store was last written, by the store's clock.
+
+    Raises:
+        OSError: it is not there (``FileNotFoundError``), or the store does not answer.
+    """
+    with _errors_of_the_system():
+        changed: datetime = path.fs.modified(path.path)
+        return changed
 
 
 def read_whole(path: Location) -> bytes:

@@ -57,7 +57,7 @@ def _bring(paths: list[Location], place: UPath, folder: Path) -> int:
     for path, content in read_all(paths).items():
         if isinstance(content, OSError):
             raise LedgerError(f"{path}: {content}; fetch it again")
-        inside = str(path).removeprefix(f"{place}/")
+        inside = path.name if path.parent == place else f"{path.parent.name}/{path.name}"
         write_whole(folder / inside, content, durable=False)
         size += len(content)
     return size

@@ -16,6 +16,7 @@ from bench.cli.launch import shell_path
 from bench.cli.unpack import Origin, Parcel, check_target, unpack
 from bench.errors import ClusterError
 from bench.location import location
+from bench.plugins import NAME
 from bench.search.jobs import FETCH, OURS, STUDY, Job, JobServer
 from bench.search.tunnel import reach
 from reports.escape import plain
@@ -42,6 +43,8 @@ def fetch(
     known = meant(job, cluster)
     with reach(known.cluster, insecure=insecure or known.insecure) as server:
         found = pick(server, known.job)
+        if not NAME.fullmatch(found.study):
+            raise ClusterError(f"{found.name}: is no study of ours; its name is {found.study!r}")
         folder = to or RUNS / found.study
         origin = Origin(study=found.study, folder=found.folder)
         check_target(folder, origin)

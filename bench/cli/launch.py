@@ -18,6 +18,7 @@ from bench.cli.sweep import Request, read_request, study_path
 from bench.cli.sweep_command import parse, request_of, with_option
 from bench.data import KNOWN
 from bench.errors import Faults, StudyError
+from bench.location import check_address
 from bench.search.jobs import FOLDER, OURS, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
 from bench.search.prepare import prepare
 from bench.search.tunnel import reach
@@ -115,6 +116,9 @@ def _check(asked: Launch) -> _Checked:
     faults.add(*(reason for key, reason in NOT_THERE.items() if given[key]))
     if asked.out is not None and not asked.out.startswith(("/", "~/")) and "://" not in asked.out:
         faults.add(f"--out {asked.out}: must be an absolute path of the cluster, or a URI")
+    if asked.out is not None and "://" in asked.out:
+        with faults.gathered():
+            check_address(asked.out)
     with tempfile.TemporaryDirectory() as folder:
         request = replace(
             request_of(given, ["sweep"]),

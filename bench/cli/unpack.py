@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import tarfile
 import tempfile
 from pathlib import Path
@@ -18,6 +19,12 @@ from bench.ledger import Ledger
 from bench.record import Part
 from bench.record_file import read_file
 from bench.storage import write_whole
+
+OURS = re.compile(
+    r"study\.json|frozen\.json|trials/\w[\w.-]*\.json(\.damaged)?|report/\w[\w.-]*"
+    r"|checkpoints/\w[\w.-]*\.safetensors"
+)
+"""Files that a run folder has."""
 
 NOTE = "fetched.json"
 """File of a fetched folder that says where it came from."""
@@ -167,7 +174,4 @@ def _extract(archive: IO[bytes], header: Header, folder: Path) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    path = Path(name)
-    depth = len(path.parts)
-    inside = depth == 1 or (depth == 2 and path.parts[0] in {"trials", "report", "checkpoints"})
-    return inside and not path.is_absolute() and ".." not in path.parts and name != NOTE
+    return OURS.fullmatch(name) is not None

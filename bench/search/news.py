@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from bench.errors import LedgerError
 from bench.ledger import Ledger, read_records
 from bench.record import TrialRecord
 
@@ -35,7 +36,10 @@ class News:
 
     def __call__(self) -> Iterable[TrialRecord]:
         """Records that have come since."""
-        new = [path for path in self._ledger.trial_files() if path.stem not in self._known]
-        found = [r for r in read_records(new).values() if isinstance(r, TrialRecord)]
+        try:
+            new = [path for path in self._ledger.trial_files() if path.stem not in self._known]
+            found = [r for r in read_records(new).values() if isinstance(r, TrialRecord)]
+        except (LedgerError, OSError):  # a store out of reach may come back
+            return ()
         self._known |= {record.fingerprint for record in found}
         return self._wanted(found)

@@ -185,17 +185,17 @@ def place_of(text: str) -> Any:
 
 
 def read(path: Any) -> bytes | None:
-    """The content of a file; ``None`` if there is none."""
+    """The content of a file; ``None`` if there is none that can be read."""
     try:
         content: bytes = path.read_bytes()
         return content
-    except FileNotFoundError:
+    except Exception:  # noqa: BLE001 - stores outside file systems raise what they like
         return None
 
 
 def remove(path: Any) -> None:
     """Removes a file, if that can be done."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):  # likewise
         path.unlink()
 
 

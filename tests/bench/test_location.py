@@ -5,18 +5,17 @@ from pathlib import Path
 import pytest
 
 from bench.errors import LedgerError
-from bench.location import is_remote, location
+from bench.location import location
 
 
 def test_a_path_stays_a_path() -> None:
     assert location("runs/demo") == Path("runs/demo")
     assert location("file:///shared/demo") == Path("/shared/demo")
-    assert not is_remote(location("runs/demo"))
 
 
 def test_a_place_in_a_store_keeps_its_address() -> None:
     place = location("s3://bucket/runs/demo/")
-    assert is_remote(place)
+    assert not isinstance(place, Path)
     assert str(place) == "s3://bucket/runs/demo"
     assert str(place / "study.json") == "s3://bucket/runs/demo/study.json"
 
