@@ -13,7 +13,7 @@ from bench.errors import StudyError
 from bench.rehearsal import peak_bytes
 from bench.search.cluster import cluster
 from bench.search.fleet import present
-from bench.search.fraction import MARGIN, SAYS, Need, heaviest, measure, settle, share
+from bench.search.fraction import MARGIN, SAYS, Need, fraction, heaviest, measure, settle
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.slots import Demand, Slots, slots
@@ -51,36 +51,36 @@ def test_as_many_share_a_device_as_its_memory_holds_with_a_margin_and_a_process_
 
 def test_a_trial_that_takes_more_than_a_device_gets_a_whole_one() -> None:
     assert need(full=40 * GB).fits == 1
-    assert share([need(full=None)], whole(), 100).gpus == 1.0
+    assert fraction([need(full=None)], whole(), 100).gpus == 1.0
 
 
 def test_memory_decides_where_it_is_the_least() -> None:
-    found = share([need(full=5 * GB)], whole(), 1000)
+    found = fraction([need(full=5 * GB)], whole(), 1000)
     assert (found.trials, found.gpus) == (3, 0.3333)
     assert found.reason.startswith(f"{SAYS}: full takes most, 5.0 GB of 24.0 GB on NVIDIA L4")
     assert found.reason.endswith("3 per GPU at a time; what decides: memory")
 
 
 def test_cores_decide_where_there_are_few() -> None:
-    found = share([need()], whole({"CPU": 8.0, "GPU": 2.0}, FOUR_GPUS), 1000)
+    found = fraction([need()], whole({"CPU": 8.0, "GPU": 2.0}, FOUR_GPUS), 1000)
     assert (found.trials, found.gpus) == (4, 0.25)
     assert "cores, 4 per GPU" in found.reason
 
 
 def test_devices_are_not_shared_while_others_would_stand_idle() -> None:
-    assert share([need()], whole(), 4).trials == 1
-    assert share([need()], whole(), 6).trials == 2
-    assert share([need()], whole(workers=4), 1000).trials == 1
+    assert fraction([need()], whole(), 4).trials == 1
+    assert fraction([need()], whole(), 6).trials == 2
+    assert fraction([need()], whole(workers=4), 1000).trials == 1
 
 
 def test_the_smallest_of_several_kinds_of_devices_decides() -> None:
     small = need(total=12 * GB)
-    assert share([need(), small], whole(), 1000).trials == small.fits == 4
+    assert fraction([need(), small], whole(), 1000).trials == small.fits == 4
 
 
 def test_so_many_trials_fit_on_a_device_as_were_chosen() -> None:
     for trials in range(1, 65):
-        chosen = share([need(total=trials * 3 * GB)], whole({"CPU": 64.0, "GPU": 1.0}), 1000)
+        chosen = fraction([need(total=trials * 3 * GB)], whole({"CPU": 64.0, "GPU": 1.0}), 1000)
         assert chosen.trials == trials
         placed = slots(Demand(gpus=chosen.gpus), [{"CPU": 64.0, "GPU": 1.0}])
         assert placed.count == trials
