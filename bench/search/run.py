@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from bench.search.stages import Stages, frozen, resume_confirmation, untested
 from bench.search.standing import Ready, Standing, make_ready, resume
 from bench.search.tracking import tracked
 from bench.storage import write_whole
-from bench.study_record import Run, StudyRecord
+from bench.study_record import BudgetSpent, Run, StudyRecord
 from bench.weights import Weights
 from reports.write import render
 
@@ -173,7 +174,8 @@ def _through(stages: Stages, standing: Standing, slots: Slots, options: Options)
             if broke_off or (found.interrupted and more):
                 return _End(complete=False)
         if prepared.share.is_part:
-            return _together(stages, slots)
+            over = found.budget_spent if options.search else None
+            return _paused(prepared, over) if over else _together(stages, slots)
         complete = not study.confirm or _confirmed(stages, searched, standing.again, slots)
         return _End(complete=complete)
     except KeyboardInterrupt:  # between two stages, where Tune does not catch it
@@ -208,6 +210,17 @@ def _together(stages: Stages, slots: Slots) -> _End:
             return _End(complete=_confirmed(stages, searched, again, slots))
         tested = stages.test(searched, slots)
         return _End(complete=_is_tested(stages, tested.records))
+
+
+def _paused(prepared: Prepared, spent: BudgetSpent) -> _End:
+    """The end of a share whose budget is spent, after which no share can be the last one."""
+    return _End(
+        complete=True,
+        elsewhere=(
+            f"budget of {spent.budget} spent: the same command goes on with a fresh one; or confirm"
+            f" what there is: paretune confirm {shlex.quote(str(prepared.ledger.folder))}"
+        ),
+    )
 
 
 def _awaits(trials: int) -> str:
