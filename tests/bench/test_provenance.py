@@ -30,7 +30,7 @@ class Mine(Strategy):
 Load = Callable[[str], type[Strategy]]
 CONTRACTS = {
     "errors", "ledger", "record", "spec", "clock", "strategy", "space", "plugins", "questions",
-    "storage", "scrub",
+    "location", "storage", "scrub",
 }  # fmt: skip
 """Modules a trial passes through that hold, tell or time what comes out and do not decide it."""
 
