@@ -43,12 +43,12 @@ SWEEPS = (
     {"sampler": "random", "trials": 10, "workers": 2, "epochs": 1},
     {"sampler": "random", "trials": 100, "workers": 2, "epochs": 1},
     {"sampler": "random", "trials": 1000, "workers": 2, "epochs": 1},
-    {"sampler": "random", "trials": 3000, "workers": 2, "epochs": 1},
+    {"sampler": "random", "trials": 10_000, "workers": 2, "epochs": 1},
     {"sampler": "tpe", "trials": 100, "workers": 2, "epochs": 1},
     {"sampler": "tpe", "trials": 1000, "workers": 2, "epochs": 1},
     {"sampler": "random", "trials": 300, "workers": 2, "epochs": 6},
-    {"sampler": "random", "trials": 600, "workers": 8, "epochs": 1},
-    {"sampler": "random", "trials": 600, "workers": 32, "epochs": 1},
+    {"sampler": "random", "trials": 1000, "workers": 8, "epochs": 1},
+    {"sampler": "random", "trials": 1000, "workers": 32, "epochs": 1},
 )
 FEWEST = 300
 """Trials below which a look a second says nothing of what each costs."""
@@ -66,7 +66,7 @@ def main() -> int:
     most = SMOKE if options.smoke else sys.maxsize
     found: dict[str, Any] = json.loads(FOUND.read_bytes()) if FOUND.exists() else {}
     if not options.render:
-        found |= {"commit": commit(), "machine": machine()}
+        found |= {"commit": commit(), "machine": machine(), "load": os.getloadavg()[0]}
         if options.only != "sweeps":
             found["parts"] = _parts(most)
         if options.only != "parts":

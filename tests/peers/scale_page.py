@@ -52,8 +52,9 @@ def page(found: dict[str, Any]) -> str:
     blocks = [
         "# Scale",
         machine_told(found["machine"]),
-        f"Made by `make bench-scale` at commit {found['commit'] or '-'}. The machine was not idle:"
-        " ratios and growth count, not seconds. Read with [docs/scale.md](../../docs/scale.md).",
+        f"Made by `make bench-scale` at commit {found['commit'] or '-'}; before it began,"
+        f" {found['load']:.1f} processes were running. Driver, workers and Ray share the cores:"
+        " growth counts, not seconds. Read with [docs/scale.md](../../docs/scale.md).",
     ]
     if parts := found.get("parts"):
         blocks += ["## Parts", *_parts(parts)]
