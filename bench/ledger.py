@@ -17,7 +17,7 @@ from bench.record_file import first_fault, read_files, to_json
 from bench.run_lock import closing, is_locked, locked_folder
 from bench.scrub import scrubbed
 from bench.share import WHOLE, Share
-from bench.storage import files, is_link, read_whole, remove, rename, write_whole
+from bench.storage import files, is_link, read_whole, remove, storage_error, write_whole
 from bench.study_record import Freeze, Run, StudyRecord
 
 FOLDERS = ("trials", "working", "checkpoints", "report")
@@ -150,6 +150,15 @@ class Ledger:
         write_whole(self.folder / "study.json", to_json(study))
         return study
 
+    @property
+    def is_stated(self) -> bool:
+        """Whether it says what it was asked to do.
+
+        Raises:
+            LedgerError: the store does not answer.
+        """
+        return self.folder / "study.json" in self._files("")
+
     def study(self) -> StudyRecord:
         """What this folder was last asked to do.
 
@@ -237,11 +246,14 @@ class Ledger:
 
         Raises:
             LedgerError: another command is at work in this folder, or it leads out of itself.
-            StorageError: the folder cannot be made.
+            StorageError: the folder cannot be made or cleared.
         """
         with locked_folder(self.folder, share):
             self.check_inside()
-            self._clear(share)
+            try:
+                self._clear(share)
+            except OSError as error:
+                raise storage_error(self.folder, 0, error) from error
             yield
 
     @property
@@ -288,8 +300,3 @@ def read_records(paths: list[Location]) -> dict[Location, TrialRecord | str]:
         else f"holds the record of {found.fingerprint}"
         for path, found in read_files(paths, TrialRecord).items()
     }
-
-
-def set_aside(damaged: Location) -> Location:
-    """Renames a damaged file so that its trial can run again, and returns the new path."""
-    return rename(damaged, damaged.with_suffix(".json.damaged").name)

@@ -18,6 +18,9 @@ from bench.errors import LedgerError
 
 Location: TypeAlias = Path | UPath
 
+RUNS = Path("runs")
+"""Where run folders lie unless asked otherwise, each by the name of its study."""
+
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """Extra of this distribution per protocol."""
 

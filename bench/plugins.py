@@ -13,7 +13,7 @@ from bench.errors import PluginError
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
 """What a study, arm, strategy or dataset may be called, since names become file names."""
 
-OURS = "paretune"
+OWN = "paretune"
 
 T = TypeVar("T")
 
@@ -62,4 +62,4 @@ def _load(entry: EntryPoint, check: Callable[[str, object], T]) -> T:
 
 def _ours_first(entry: EntryPoint) -> tuple[bool, str, str]:
     distribution = entry.dist.name if entry.dist else ""
-    return (distribution != OURS, entry.name, distribution)
+    return (distribution != OWN, entry.name, distribution)

@@ -46,26 +46,53 @@ def write_whole(path: Location, content: bytes, *, durable: bool = True) -> None
 
 
 def _write_whole(path: Path, content: bytes, *, durable: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with _temporary(path) as temporary:
+        with temporary.open("wb") as file:
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     if durable:
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """An empty file beside another, which is gone with the context unless it was renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        temporary.chmod(0o644)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def bring(source: Location, path: Path) -> int:
+    """Copies a file of any size to one of this machine that is whole at every instant.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        OSError: it is not there, the store does not answer, or the file cannot be written.
+    """
+    with _temporary(path) as temporary:
+        if isinstance(source, Path):
+            shutil.copyfile(source, temporary)
+        else:
+            with _errors_of_the_system():
+                source.fs.get_file(source.path, str(temporary))
+        size = temporary.stat().st_size
+        temporary.replace(path)
+    return size
 
 
 def is_link(path: Location) -> bool:
@@ -181,13 +208,18 @@ def rename(path: Location, name: str) -> Location:
     return new
 
 
-def create(path: UPath, content: bytes) -> bool:
-    """Writes an object of a store if none of that name is there; whether it was written.
+def create(path: Location, content: bytes) -> bool:
+    """Writes a file, whole, if none of that name is there; whether it was written.
 
     Raises:
-        OSError: the store does not answer.
+        OSError: it cannot be written, or the store does not answer.
     """
     try:
+        if isinstance(path, Path):
+            with _temporary(path) as temporary:
+                temporary.write_bytes(content)
+                path.hardlink_to(temporary)
+            return True
         with _errors_of_the_system():
             path.fs.pipe_file(path.path, content, mode="create")
     except FileExistsError:

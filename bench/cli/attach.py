@@ -123,7 +123,7 @@ def _end(server: JobServer, job: Job, shown: _Shown) -> int:
         err.print(NO_PYTHON, markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
     said = "was stopped" if job.status == "stopped" else f"has ended with exit code {code}"
-    say(f"{job.name} {said}; run folder on the cluster: {job.folder}")
+    say(f"{job.name} {said}; run folder on the cluster: {plain(job.folder)}")
     if code != BAD_INPUT:
         say(f"bring it here: {command('fetch', job.name, server.cluster)}")
     return code

@@ -135,7 +135,7 @@ def fetch(
     job: Job = None,
     cluster: Cluster = None,
     to: Annotated[
-        Path | None, typer.Option(help="Where to.", metavar="FOLDER", show_default="runs/STUDY")
+        str | None, typer.Option(help="Where to.", metavar="FOLDER", show_default="runs/STUDY")
     ] = None,
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Bring what the trials have trained too.")

@@ -12,16 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import BAD_INPUT, SUCCESS, err, out
-from bench.cli.sweep import RUNS, study_path
+from bench.cli.sweep import study_path
 from bench.errors import Faults, InputError
-from bench.location import Location, location
+from bench.location import RUNS, Location, location
 from bench.scrub import scrub
-from bench.search.cluster import Demand
 from bench.search.doctor import Needs, address_of, examine
 from bench.search.findings import Finding, Level, refused
 from bench.search.look import Node
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
+from bench.search.slots import Demand
 from bench.study import check_study
 from reports.escape import plain
 from reports.show import size

@@ -10,11 +10,13 @@ from bench.cli.unpack import NOTE, Origin
 from bench.errors import LedgerError
 from bench.ledger import Ledger
 from bench.location import Location
-from bench.storage import files, read_all, write_whole
+from bench.storage import bring, files, read_all, write_whole
 
 FOLDERS = ("", "trials", "report")
 AT_ONCE = 200
-"""Files that are asked for together."""
+"""Small files that are asked for together."""
+
+AGAIN = "fetch it again"
 
 
 def download(place: UPath, folder: Path, origin: Origin, *, checkpoints: bool) -> str:
@@ -35,29 +37,40 @@ def download(place: UPath, folder: Path, origin: Origin, *, checkpoints: bool) -
     """
     ledger = Ledger(place)
     ledger.study()
-    try:
-        found = [
-            path
-            for name in (*FOLDERS, *(["checkpoints"] if checkpoints else []))
-            for path in files(place / name if name else place, "")
-            if not path.name.startswith(".")
-        ]
-    except OSError as error:
-        raise LedgerError(f"{place}: {error}") from error
+    small = [path for name in FOLDERS for path in _files(place / name if name else place)]
+    large = _files(place / "checkpoints") if checkpoints else []
     write_whole(folder / NOTE, origin.model_dump_json().encode() + b"\n")
     size = 0
     with Ledger(folder).lock():
-        for first in range(0, len(found), AT_ONCE):
-            size += _bring(found[first : first + AT_ONCE], place, folder)
-    return f"{len(found)} files ({size / 1e6:.1f} MB)"
+        for first in range(0, len(small), AT_ONCE):
+            size += _bring(small[first : first + AT_ONCE], place, folder)
+        for path in large:
+            size += _bring_large(path, folder / "checkpoints" / path.name)
+    return f"{len(small) + len(large)} files ({size / 1e6:.1f} MB)"
+
+
+def _files(place: UPath) -> list[Location]:
+    try:
+        return [path for path in files(place, "") if not path.name.startswith(".")]
+    except OSError as error:
+        raise LedgerError(f"{place}: {error}") from error
 
 
 def _bring(paths: list[Location], place: UPath, folder: Path) -> int:
+    """Small files, together; their bytes."""
     size = 0
     for path, content in read_all(paths).items():
         if isinstance(content, OSError):
-            raise LedgerError(f"{path}: {content}; fetch it again")
+            raise LedgerError(f"{path}: {content}; {AGAIN}")
         inside = path.name if path.parent == place else f"{path.parent.name}/{path.name}"
         write_whole(folder / inside, content, durable=False)
         size += len(content)
     return size
+
+
+def _bring_large(source: Location, path: Path) -> int:
+    """One file that may be larger than memory; its bytes."""
+    try:
+        return bring(source, path)
+    except OSError as error:
+        raise LedgerError(f"{source}: {error}; {AGAIN}") from error

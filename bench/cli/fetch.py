@@ -13,19 +13,17 @@ from bench.cli.console import SUCCESS
 from bench.cli.download import download
 from bench.cli.known_jobs import meant
 from bench.cli.launch import shell_path
-from bench.cli.unpack import Origin, Parcel, check_target, unpack
-from bench.errors import ClusterError
-from bench.location import location
+from bench.cli.unpack import ArchiveReader, Origin, check_target, unpack
+from bench.errors import ClusterError, LedgerError
+from bench.location import RUNS, location
 from bench.plugins import NAME
-from bench.search.jobs import FETCH, OURS, STUDY, Job, JobServer
+from bench.search.jobs import FETCH, PURPOSE, STUDY, Job, JobServer
 from bench.search.tunnel import reach
 from reports.escape import plain
 
-RUNS = Path("runs")
-
 
 def fetch(
-    job: str | None, cluster: str | None, to: Path | None, *, checkpoints: bool, insecure: bool
+    job: str | None, cluster: str | None, to: str | None, *, checkpoints: bool, insecure: bool
 ) -> int:
     """Brings a run folder here, through a small job on the head node.
 
@@ -40,12 +38,14 @@ def fetch(
         ClusterError: there is no such job, or the folder does not come whole.
         LedgerError: the folder here holds something else.
     """
+    if to is not None and "://" in to:
+        raise LedgerError(f"--to {to}: must be a folder of this machine")
     known = meant(job, cluster)
     with reach(known.cluster, insecure=insecure or known.insecure) as server:
         found = pick(server, known.job)
         if not NAME.fullmatch(found.study):
             raise ClusterError(f"{found.name}: is no study of ours; its name is {found.study!r}")
-        folder = to or RUNS / found.study
+        folder = Path(to) if to else RUNS / found.study
         origin = Origin(study=found.study, folder=found.folder)
         check_target(folder, origin)
         place = location(found.folder)
@@ -53,14 +53,16 @@ def fetch(
             _tell(folder, download(place, folder, origin, checkpoints=checkpoints), checkpoints)
             return SUCCESS
         with tempfile.TemporaryFile() as archive:
-            parcel = _bring(server, found, Parcel(archive), checkpoints=checkpoints)
-            unpack(archive, parcel.check(), folder, origin)
-    header = parcel.check()
+            reader = _bring(server, found, place, ArchiveReader(archive), checkpoints=checkpoints)
+            unpack(archive, reader.check(), folder, origin)
+    header = reader.check()
     _tell(folder, f"{header.files} files ({header.size / 1e6:.1f} MB packed)", checkpoints)
     return SUCCESS
 
 
-def _bring(server: JobServer, job: Job, parcel: Parcel, *, checkpoints: bool) -> Parcel:
+def _bring(
+    server: JobServer, job: Job, folder: Path, reader: ArchiveReader, *, checkpoints: bool
+) -> ArchiveReader:
     """Has the head node print the folder, and reads it.
 
     Raises:
@@ -70,20 +72,20 @@ def _bring(server: JobServer, job: Job, parcel: Parcel, *, checkpoints: bool) ->
     words = " --checkpoints" if checkpoints else ""
     server.submit(
         name,
-        f"exec {shell_path(job.python)} -m bench pack {shell_path(job.folder)}{words}",
-        {OURS: FETCH, STUDY: job.study},
+        f"exec {shell_path(job.python)} -m bench pack {shell_path(str(folder))}{words}",
+        {PURPOSE: FETCH, STUDY: job.study},
     )
-    ended = server.follow(name, parcel.take)
+    ended = server.follow(name, reader.take)
     if not ended:
         raise ClusterError(f"--cluster {server.cluster}: does not answer any more; fetch it again")
     done = server.job(name)
-    with contextlib.suppress(RuntimeError, OSError):
+    with contextlib.suppress(ClusterError):
         server.delete(name)
     if exit_code(done) != SUCCESS:
-        own = [line for line in parcel.other if BEGINNING not in line and line.strip()]
+        own = [line for line in reader.other if BEGINNING not in line and line.strip()]
         reason = plain(own[-1]) if own else done.message
-        raise ClusterError(f"{job.folder} on {server.cluster}: {reason}")
-    return parcel
+        raise ClusterError(f"{plain(job.folder)} on {server.cluster}: {reason}")
+    return reader
 
 
 def _tell(folder: Path, what: str, checkpoints: bool) -> None:

@@ -17,13 +17,14 @@ from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.cli.sweep import Request, read_request, study_path
 from bench.cli.sweep_command import parse, request_of, with_option
 from bench.data import KNOWN
-from bench.errors import Faults, StudyError
+from bench.errors import Faults, StorageError, StudyError
 from bench.location import check_address
-from bench.search.jobs import FOLDER, OURS, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
+from bench.search.jobs import FOLDER, PURPOSE, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
 from bench.search.prepare import prepare
 from bench.search.tunnel import reach
 from bench.source import BUNDLED
 from bench.study import Study
+from reports.escape import plain
 
 FOLDERS = "~/paretune-runs"
 """Where run folders lie on the head node, unless asked otherwise."""
@@ -93,9 +94,9 @@ def launch(asked: Launch) -> int:
     checked = _check(asked)
     with reach(asked.cluster, insecure=asked.insecure) as server:
         name = _submit(asked, checked, server)
-        remember(KnownJob(job=name, cluster=named(asked.cluster), insecure=asked.insecure))
+        _remember(KnownJob(job=name, cluster=named(asked.cluster), insecure=asked.insecure))
         job = server.job(name)
-        say(f"launched {name}; its run folder on the cluster: {job.folder}")
+        say(f"launched {name}; its run folder on the cluster: {plain(job.folder)}")
         if asked.out is None and (server.nodes or 1) > 1:
             say(
                 f"note: {server.nodes} machines: the run folder must be on storage that all of them"
@@ -103,6 +104,14 @@ def launch(asked: Launch) -> int:
             )
         say_ways(name, named(asked.cluster))
         return SUCCESS if asked.detach else follow(server, job, as_lines=asked.as_lines)
+
+
+def _remember(job: KnownJob) -> None:
+    """Has the job need no name from here; it runs all the same where that cannot be written."""
+    try:
+        remember(job)
+    except StorageError as error:
+        say(f"note: name the job in later commands, it is not remembered: {error.reason}")
 
 
 def _check(asked: Launch) -> _Checked:
@@ -190,7 +199,7 @@ def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:
             name,
             f"exec {shell_path(asked.python)} -m bench sweep {shlex.join(words)}"
             f" --out {shell_path(folder)}",
-            {OURS: SWEEP, STUDY: checked.name, FOLDER: folder, PYTHON: asked.python},
+            {PURPOSE: SWEEP, STUDY: checked.name, FOLDER: folder, PYTHON: asked.python},
             package=write_parcel(Path(temporary, "study.zip"), checked.file, checked.copies),
             variables={feed.FOLLOWED: "1", **STOPPABLE},
         )

@@ -14,25 +14,22 @@ from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
 from bench.cli.sweep_command import without_option
 from bench.errors import Faults, LedgerError, StudyError
-from bench.location import Location, location
+from bench.location import RUNS, Location, location
 from bench.provenance import shown_command
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
 from bench.search.budget import NO_BUDGET, Budget, make_budget
 from bench.search.care import USUAL_CARE, Care, make_care
-from bench.search.cluster import Demand
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import Options, Outcome, run_study
-from bench.search.slots import gpus_of
+from bench.search.slots import Demand, gpus_of
 from bench.search.tracking import make_trackers
 from bench.share import WHOLE, make_share
 from bench.study import Study, check_study, preset
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view
-
-RUNS = Path("runs")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
+import os
 import re
+import shutil
 import tarfile
 import tempfile
 from pathlib import Path
@@ -18,9 +21,9 @@ from bench.errors import ClusterError, LedgerError
 from bench.ledger import Ledger
 from bench.record import Part
 from bench.record_file import read_file
-from bench.storage import write_whole
+from bench.storage import storage_error, write_whole
 
-OURS = re.compile(
+MEMBERS = re.compile(
     r"study\.json|frozen\.json|trials/\w[\w.-]*\.json(\.damaged)?|report/\w[\w.-]*"
     r"|checkpoints/\w[\w.-]*\.safetensors"
 )
@@ -42,7 +45,7 @@ class Origin(Part):
     folder: str
 
 
-class Parcel:
+class ArchiveReader:
     """An archive that arrives line by line.
 
     Args:
@@ -146,13 +149,25 @@ def unpack(archive: IO[bytes], header: Header, folder: Path, origin: Origin) -> 
     check_target(folder, origin)
     parent = folder.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(parent).free
+    if header.unpacked > free:
+        no_room = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise storage_error(folder, header.unpacked, no_room)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as temporary:
         archive.seek(0)
         names = _extract(archive, header, Path(temporary))
         write_whole(folder / NOTE, origin.model_dump_json().encode() + b"\n")
         with Ledger(folder).lock():
             for name in names:
-                write_whole(folder / name, (Path(temporary) / name).read_bytes(), durable=False)
+                _move(Path(temporary) / name, folder / name)
+
+
+def _move(source: Path, path: Path) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        source.replace(path)
+    except OSError as error:
+        raise storage_error(path, source.stat().st_size, error) from error
 
 
 def _extract(archive: IO[bytes], header: Header, folder: Path) -> list[str]:
@@ -174,4 +189,4 @@ def _extract(archive: IO[bytes], header: Header, folder: Path) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return OURS.fullmatch(name) is not None
+    return MEMBERS.fullmatch(name) is not None

@@ -111,7 +111,7 @@ def watch_leaderboard(folder: Location, sort: str | None, every: str | None) -> 
     follower = Follower(ledger)
     last: Look | None = None
     with contextlib.suppress(KeyboardInterrupt), _screen() as live:
-        while ledger.locked and not (folder / "study.json").exists():
+        while ledger.locked and not ledger.is_stated:
             time.sleep(pause)  # a sweep that has just begun looks at model and questions first
         while last is None or last.running:
             if last is not None:

@@ -14,13 +14,11 @@ from pathlib import Path
 
 import ray
 
-from bench.errors import StudyError
+from bench.errors import ClusterError
 from bench.search import TOKEN
 from bench.search.findings import mismatch
 from bench.search.fleet import Fleet, limits
 from bench.search.slots import Demand, Slots, slots
-
-__all__ = ["Demand", "Slots", "cluster", "slots"]
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -56,7 +54,8 @@ def cluster(demand: Demand) -> Iterator[Slots]:
     """Ray for as long as the context lasts.
 
     Raises:
-        StudyError: no node has what a trial asks for, or as ``joined``.
+        StudyError: no node has what a trial asks for.
+        ClusterError: as ``joined``.
     """
     with joined(demand):
         yield _found(demand)
@@ -67,11 +66,11 @@ def joined(demand: Demand) -> Iterator[None]:
     """Ray for as long as the context lasts, whatever its nodes have.
 
     Raises:
-        StudyError: the address does not answer or runs other versions, or anyone who reaches it
+        ClusterError: the address does not answer or runs other versions, or anyone who reaches it
             may run code there.
     """
     if demand.address and demand.address.startswith("ray://"):
-        raise StudyError(
+        raise ClusterError(
             f"--address {demand.address}: runs through the Ray client are not possible; run the"
             " command on a machine of the cluster with --address auto, or name HOST:6379"
         )
@@ -92,7 +91,7 @@ def joined(demand: Demand) -> Iterator[None]:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         reason = mismatch(str(error)) or first
         where = f"--address {demand.address}" if demand.address else "Ray does not start here"
-        raise StudyError(f"{where}: {reason}") from error
+        raise ClusterError(f"{where}: {reason}") from error
     if not had_token and TOKEN.exists():  # Ray makes one for a new cluster, for all to read
         TOKEN.chmod(0o600)
     try:
@@ -124,7 +123,7 @@ def _check_protected(demand: Demand, address: str) -> None:
         return
     check_token_file()
     if not has_token() or _lets_anyone_in(address):
-        raise StudyError(
+        raise ClusterError(
             f"--address {address}: whoever reaches that cluster may run code on it, as it asks for"
             " no token; start it with RAY_AUTH_MODE=token and a token from `ray get-auth-token"
             " --generate` on every machine, export RAY_AUTH_MODE=token here, or take the risk with"
@@ -141,11 +140,11 @@ def check_token_file() -> None:
     """Makes sure that nobody else reads the token that this process shows.
 
     Raises:
-        StudyError: its file is open to others.
+        ClusterError: its file is open to others.
     """
     token = token_file()
     if has_token() and token.exists() and token.stat().st_mode & 0o077:
-        raise StudyError(f"{token}: can be read by others; run: chmod 600 {token}")
+        raise ClusterError(f"{token}: can be read by others; run: chmod 600 {token}")
 
 
 def has_token() -> bool:

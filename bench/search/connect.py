@@ -52,7 +52,7 @@ def connect(cluster: str, address: str, *, insecure: bool = False) -> JobServer:
     except AuthenticationError as error:
         raise ClusterError(f"--cluster {cluster}: {_turned_away(error)}") from error
     except (RuntimeError, OSError, ValueError) as error:
-        raise ClusterError(f"--cluster {cluster}: {last_line(error)}") from error
+        raise ClusterError(f"--cluster {cluster}: {last_line(str(error))}") from error
     finally:
         del os.environ["RAY_API_SERVER_ADDRESS"]
         if chosen is not None:

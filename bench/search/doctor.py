@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import StudyError
+from bench.errors import ClusterError
 from bench.location import Location
 from bench.search.ask import PATIENCE, Question, alive, ask
 from bench.search.checks import ALIKE, SAME, judge
-from bench.search.cluster import Demand, has_token, joined
+from bench.search.cluster import has_token, joined
 from bench.search.findings import Finding, Level, Place, refused
 from bench.search.look import Look, Node
 from bench.search.prepared import Prepared
 from bench.search.probe import probe
+from bench.search.slots import Demand
 from bench.strategy import Strategy
 
-OURS = ("bench", "strategies", "search_spaces")
+PACKAGES = ("bench", "strategies", "search_spaces")
 """Packages that workers import."""
 SWEEP_PATIENCE = 70.0
 """Ray takes up to 65 s to notice that a node has lost its power: that is no reason to refuse a
@@ -48,7 +49,7 @@ class Needs:
         files = prepared.source.folder.glob("*.safetensors")
         return cls(
             folder=address_of(prepared.ledger.folder),
-            modules=tuple(sorted(roots - {*OURS, "__main__"})),
+            modules=tuple(sorted(roots - {*PACKAGES, "__main__"})),
             weights=sum(path.stat().st_size for path in files),
         )
 
@@ -75,7 +76,7 @@ def examine(needs: Needs, demand: Demand) -> Examined:
         with joined(demand):
             look = _look(needs)
             way_in = _way_in(demand)
-    except StudyError as error:
+    except ClusterError as error:
         problems = (
             Finding(check="cluster", level=Level.REFUSED, found=problem)
             for problem in error.problems
@@ -91,11 +92,11 @@ def preflight(prepared: Prepared) -> tuple[str, ...]:
         What to warn of.
 
     Raises:
-        StudyError: with everything that stands in the way.
+        ClusterError: with everything that stands in the way.
     """
     findings = judge(_look(Needs.of(prepared), SWEEP_PATIENCE))
     if stops := refused(findings):
-        raise StudyError(*(finding.sentence for finding in stops))
+        raise ClusterError(*(finding.sentence for finding in stops))
     return tuple(finding.notice for finding in findings if finding.level is Level.WARNING)
 
 
@@ -118,7 +119,7 @@ def address_of(folder: Location) -> str:
 
 def _look_here(needs: Needs) -> Look:
     """At this machine alone, without Ray."""
-    question = Question.about([*SAME, *ALIKE], (*OURS, *needs.modules), needs.folder)
+    question = Question.about([*SAME, *ALIKE], (*PACKAGES, *needs.modules), needs.folder)
     gpus = any(Path(device).exists() for device in DEVICES)
     with question.token() as unwritable:
         here = probe(question.to("here", gpus=gpus))
@@ -130,7 +131,7 @@ def _look_here(needs: Needs) -> Look:
 
 def _look(needs: Needs, patience: float = PATIENCE) -> Look:
     """At every node of the cluster that has been joined, waiting so many seconds for answers."""
-    question = Question.about([*SAME, *ALIKE], (*OURS, *needs.modules), needs.folder)
+    question = Question.about([*SAME, *ALIKE], (*PACKAGES, *needs.modules), needs.folder)
     with question.token() as unwritable:
         nodes = ask(alive(), question, patience)
     return _look_of(needs, question, unwritable, nodes)

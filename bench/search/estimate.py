@@ -9,9 +9,10 @@ import ray
 
 from bench.errors import TrialRefused
 from bench.rehearsal import Rehearsal, rehearse
-from bench.search.cluster import Demand, Slots, cluster
+from bench.search.cluster import cluster
 from bench.search.fraction import settle
 from bench.search.prepared import Prepared
+from bench.search.slots import Demand, Slots
 from bench.search.stages import worker_setup
 from bench.search.worker import WorkerSetup
 from bench.spec import TrialSpec

@@ -163,6 +163,10 @@ class HalvingScheduler(FIFOScheduler):
         """Forgets a trial that has ended."""
         self._order.pop(trial.trial_id, None)
 
+    def on_trial_error(self, tune_controller: TuneController, trial: TuneTrial) -> None:
+        """Forgets a trial that has failed."""
+        self._order.pop(trial.trial_id, None)
+
     def choose_trial_to_run(self, tune_controller: TuneController) -> TuneTrial | None:
         """The first in the queue that waits to begin, else the first that was paused.
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from ray.exceptions import RayError
 
 from bench.errors import ClusterError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-OURS = "paretune"
+PURPOSE = "paretune"
 """Key of a job's metadata by which ours are told from others: what they do."""
 
 STUDY, FOLDER, PYTHON = "study", "folder", "python"
@@ -28,7 +32,14 @@ STOPPABLE = {"RAY_JOB_STOP_WAIT_TIME_S": "600"}
 """Variables of a driver that writes its report when it is stopped; Ray kills others after 3 s."""
 
 PAUSE, MOST_PAUSES = 2.0, 15
-"""Seconds before a broken connection is tried again, and how often in a row."""
+"""Seconds before a broken connection is tried again, and how often in a row without an answer."""
+
+SILENCE, MOST_SILENCE = 60.0, 960.0
+"""Seconds without a line after which a new connection is tried, as this one may be dead; twice as
+long every time that nothing new came of it, up to the second figure."""
+
+BROKEN = (RuntimeError, OSError, RayError)
+"""What Ray's client raises where there is no connection, or none for us."""
 
 OVER = frozenset({"succeeded", "failed", "stopped"})
 
@@ -115,15 +126,13 @@ class JobServer:
         environment: dict[str, Any] = {"env_vars": dict(variables or {})}
         if package is not None:
             environment["working_dir"] = str(package)
-        try:
+        with self._asked():
             self.client.submit_job(
                 entrypoint=entrypoint,
                 submission_id=name,
                 runtime_env=environment,
                 metadata=dict(labels),
             )
-        except (RuntimeError, OSError) as error:
-            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
 
     def job(self, name: str) -> Job:
         """A job by name.
@@ -131,15 +140,16 @@ class JobServer:
         Raises:
             ClusterError: there is none, or the cluster does not answer.
         """
-        try:
-            return Job.of(self.client.get_job_info(name))
-        except (RuntimeError, OSError) as error:
-            if "does not exist" in str(error):
+        with self._asked():
+            try:
+                return Job.of(self.client.get_job_info(name))
+            except RuntimeError as error:
+                if "does not exist" not in str(error):
+                    raise
                 raise ClusterError(
                     f"{name}: is no job of {self.cluster}; those there are:"
                     f" paretune jobs --cluster {self.cluster}"
                 ) from error
-            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
 
     def sweeps(self) -> list[Job]:
         """Our sweeps, the latest last.
@@ -147,11 +157,9 @@ class JobServer:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        try:
+        with self._asked():
             found = self.client.list_jobs()
-        except (RuntimeError, OSError) as error:
-            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
-        ours = [Job.of(job) for job in found if (job.metadata or {}).get(OURS) == SWEEP]
+        ours = [Job.of(job) for job in found if (job.metadata or {}).get(PURPOSE) == SWEEP]
         return sorted(ours, key=lambda job: job.began or datetime.min.replace(tzinfo=UTC))
 
     def stop(self, name: str) -> None:
@@ -160,14 +168,29 @@ class JobServer:
         Raises:
             ClusterError: there is none, or the cluster does not answer.
         """
-        try:
+        with self._asked():
             self.client.stop_job(name)
-        except (RuntimeError, OSError) as error:
-            raise ClusterError(f"--cluster {self.cluster}: {last_line(error)}") from error
 
     def delete(self, name: str) -> None:
-        """Has the cluster forget a job that has ended."""
-        self.client.delete_job(name)
+        """Has the cluster forget a job that has ended.
+
+        Raises:
+            ClusterError: it does not.
+        """
+        with self._asked():
+            self.client.delete_job(name)
+
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Says of which cluster a question went wrong.
+
+        Raises:
+            ClusterError: it did.
+        """
+        try:
+            yield
+        except BROKEN as error:
+            raise ClusterError(f"--cluster {self.cluster}: {last_line(str(error))}") from error
 
     @property
     def nodes(self) -> int | None:
@@ -176,7 +199,7 @@ class JobServer:
             answer = self.client._do_request("GET", "/nodes?view=summary")
             summary = answer.json()["data"]["summary"]
             return sum(bool(node["raylet"]["state"] == "ALIVE") for node in summary)
-        except (RuntimeError, OSError, ValueError, LookupError, TypeError):
+        except (*BROKEN, ValueError, LookupError, TypeError):
             return None
 
     def follow(self, name: str, take: Callable[[str], None]) -> bool:
@@ -207,28 +230,46 @@ class _Reader:
     async def read(self) -> bool:
         from aiohttp import ClientError
 
-        pauses = 0
+        pauses, patience = 0, SILENCE
         while pauses <= MOST_PAUSES:
-            seen = self._seen
+            seen, whole = self._seen, False
             try:
-                await self._connection()
-                if self._server.job(self._name).is_over:
+                whole = await self._connection(patience)
+            except (*BROKEN, ClientError):
+                pass  # whether for good is seen in what follows
+            patience = SILENCE if self._seen > seen else min(2 * patience, MOST_SILENCE)
+            try:
+                is_over = self._server.job(self._name).is_over
+                if is_over and whole:
                     self._finish()
                     return True
-            except (RuntimeError, OSError, ClientError, ClusterError):
-                pass  # broken; whether for good is seen in what follows
-            pauses = 1 if self._seen > seen else pauses + 1
+                pauses = pauses + 1 if is_over else 0
+            except (*BROKEN, ClientError, ClusterError):
+                pauses += 1
             await asyncio.sleep(PAUSE)
         return False
 
-    async def _connection(self) -> None:
+    async def _connection(self, patience: float) -> bool:
+        """Reads until the server says that this was all, or nothing comes for so many seconds.
+
+        Returns:
+            Whether it was all.
+        """
         repeated = self._seen  # every connection begins with the first line
-        async for chunk in self._server.client.tail_job_logs(self._name):
-            new, repeated = chunk[repeated:], max(0, repeated - len(chunk))
-            self._seen += len(new)
-            *lines, self._open = (self._open + new).split("\n")
-            for line in lines:
-                self._take(line)
+        log = self._server.client.tail_job_logs(self._name)
+        async with aclosing(cast("AsyncGenerator[str, None]", log)) as chunks:
+            while True:
+                try:
+                    chunk = await asyncio.wait_for(anext(chunks), patience)
+                except StopAsyncIteration:
+                    return True
+                except TimeoutError:
+                    return False
+                new, repeated = chunk[repeated:], max(0, repeated - len(chunk))
+                self._seen += len(new)
+                *lines, self._open = (self._open + new).split("\n")
+                for line in lines:
+                    self._take(line)
 
     def _finish(self) -> None:
         if self._open:
@@ -236,7 +277,7 @@ class _Reader:
             self._open = ""
 
 
-def last_line(error: Exception) -> str:
+def last_line(text: str) -> str:
     """What is wrong, of an answer that may be a whole traceback."""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "no answer"

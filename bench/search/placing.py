@@ -1,4 +1,4 @@
-"""Find out where the trials of a study run, and whether they can, before anything is written."""
+"""Find out where the trials of a study run, and whether they can, before a trial is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from bench.errors import LedgerError
 from bench.ledger import Ledger
-from bench.search.cluster import Demand, Slots, cluster
+from bench.search.cluster import cluster
 from bench.search.doctor import preflight
 from bench.search.fraction import SAYS, settle
 from bench.search.prepared import Prepared
+from bench.search.slots import Demand, Slots
 from bench.search.standing import Ready
 from bench.weights import Weights
 
@@ -43,7 +44,7 @@ def placed(
         searches: whether trials of the search run, which may share a device.
 
     Raises:
-        StudyError: the cluster cannot serve the study.
+        InputError: the cluster cannot serve the study.
     """
     insecure = [INSECURE] if demand.address and demand.insecure else []
     if weights is None:

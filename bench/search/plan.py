@@ -36,11 +36,6 @@ REDRAWS = 100
 """Attempts to draw a configuration that is not there yet, before the remaining ones are tried."""
 
 
-def random_values(arm: Arm, number: int, seed: int) -> Values:
-    """Configuration ``number`` of an arm under the random sampler, see ``Draws``."""
-    return Draws(arm, seed)[number]
-
-
 class Draws:
     """Configurations of an arm under the random sampler, by number.
 
@@ -92,7 +87,7 @@ class _Progress:
         left: of them, those not given out yet, next one first.
         asked: Optuna's trial per number that is running.
         draws: its configurations under the random sampler.
-        taken: configurations given out or finished, by their keys.
+        taken: who has a configuration that is given out or finished, by its key.
         again: configuration per number whose record of an earlier run does not count.
         ended: numbers whose record counts, of other commands too.
     """
@@ -102,7 +97,7 @@ class _Progress:
     left: list[int]
     draws: Draws
     asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
-    taken: set[frozenset[tuple[str, Value]]] = field(default_factory=set)
+    taken: dict[frozenset[tuple[str, Value]], int] = field(default_factory=dict)
     again: dict[int, Values] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
 
@@ -190,6 +185,7 @@ class Plan:
         progress = self._progress[record.arm]
         values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
         mine = record.number in progress.left
+        progress.taken.setdefault(_key(values), record.number)
         if mine and (record.status in RETRIED_ON_RESUME or self.rungs.void(record)):
             progress.again[record.number] = values
             return False
@@ -197,7 +193,6 @@ class Plan:
         if mine:
             progress.left.remove(record.number)
         progress.ended.add(record.number)
-        progress.taken.add(_key(values))
         if values:
             state = STATES.get(record.status, TrialState.FAIL)
             progress.study.add_trial(
@@ -220,7 +215,7 @@ class Plan:
         name = max(self._progress, key=lambda name: len(self._progress[name].left))
         number = self._progress[name].left.pop(0)
         values = self._values(name, number)
-        self._progress[name].taken.add(_key(values))
+        self._progress[name].taken[_key(values)] = number
         return self._make_spec(self._arms[name], number, values)
 
     def finish(self, record: TrialRecord) -> None:
@@ -240,7 +235,7 @@ class Plan:
         if not arm.space.knobs:
             return {}
         if self._is_drawn(arm, number) or number in progress.again:
-            values = progress.again.get(number) or progress.draws[number]
+            values = progress.again.get(number) or self._drawn(progress, number)
             progress.study.enqueue_trial(values)
             progress.asked[number] = progress.study.ask(self._distributions(name))
             return values
@@ -260,6 +255,17 @@ class Plan:
         is_known = number < len(arm.space.starts)
         is_small = self._is_part and arm.space.size < math.inf
         return self._sampler == "random" or is_known or is_small
+
+    def _drawn(self, progress: _Progress, number: int) -> Values:
+        """The configuration drawn for a number, or what was drawn for the one that has it already.
+
+        A command that modelled may have chosen it before the run was shared out. Who has it has
+        left its own; as nobody has two, that leads to a free one, another for every number.
+        """
+        values = progress.draws[number]
+        while (owner := progress.taken.get(_key(values), number)) != number:
+            values = progress.draws[owner]
+        return values
 
     def _first_untaken(self, progress: _Progress) -> Values:
         """A configuration of a nearly exhausted finite space, drawn until it is a new one."""

@@ -6,18 +6,17 @@ import shlex
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bench.errors import StudyError
 from bench.ledger import Ledger
 from bench.record import Status, TrialRecord
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
-from bench.search.cluster import Demand, Slots
 from bench.search.events import Observer, Opened
 from bench.search.importances import importances
 from bench.search.placing import placed
 from bench.search.prepared import Prepared
+from bench.search.slots import Demand, Slots
 from bench.search.stages import Stages, frozen, resume_confirmation, untested
 from bench.search.standing import Ready, Standing, make_ready, resume
 from bench.search.tracking import tracked
@@ -277,10 +276,8 @@ def _close(prepared: Prepared, end: _End) -> Outcome:
 def _tracked(
     prepared: Prepared, options: Options, observe: Observer
 ) -> AbstractContextManager[Observer]:
-    """The observer that also tells trackers; their files lie on this machine."""
-    name, folder = prepared.study.name, prepared.ledger.folder
-    here = folder if isinstance(folder, Path) else Path("runs") / name
-    return tracked(options.trackers, name, here, observe)
+    """The observer that also tells trackers."""
+    return tracked(options.trackers, prepared.study.name, prepared.ledger.folder, observe)
 
 
 def _opened(ready: Ready, standing: Standing, slots: Slots | None, options: Options) -> Opened:

@@ -9,13 +9,13 @@ from bench.record import TrialRecord
 from bench.search.agenda import NothingLeft
 from bench.search.budget import NO_BUDGET, Budget
 from bench.search.care import USUAL_CARE, Care
-from bench.search.cluster import Slots
 from bench.search.confirmation import Confirmation
 from bench.search.dispatch import Dispatcher, Searched
 from bench.search.events import Frozen, Narrowed, Observer
 from bench.search.freeze import make_freeze, still_holds
 from bench.search.plan import Plan
 from bench.search.prepared import Prepared
+from bench.search.slots import Slots
 from bench.search.worker import Scoring, WorkerSetup
 from bench.spec import TrialSpec
 from bench.study_record import Candidate, Freeze, StudyRecord

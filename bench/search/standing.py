@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.clock import Stopwatch
-from bench.ledger import Records, set_aside
+from bench.ledger import Records
+from bench.location import Location
 from bench.record import TrialRecord
 from bench.search.plan import Plan
 from bench.search.prepared import Prepared
+from bench.storage import rename, storage_error
 from bench.study_record import StudyRecord
 from bench.tokens import TokenSplit
 
@@ -43,6 +45,21 @@ def resume(prepared: Prepared, found: Records) -> Standing:
         )
     again = tuple(record for record in mine if record.confirms)
     return Standing(plan=plan, kept=tuple(kept), again=again, notices=tuple(notices))
+
+
+def set_aside(damaged: Location) -> Location:
+    """Renames a damaged file so that its trial can run again, and returns the new path.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    aside = damaged.with_suffix(".json.damaged")
+    try:
+        return rename(damaged, aside.name)
+    except FileNotFoundError:  # another part of the run was faster
+        return aside
+    except OSError as error:
+        raise storage_error(aside, 0, error) from error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 from bench.scrub import scrub
-from bench.search.tracked import End, Likeness, Place
+from bench.search.tracked import End, Likeness, TrackedRun
 
 RUN = "paretune.run"
 """Tag that tells the run folder."""
@@ -27,19 +27,19 @@ class Mlflow(MLflowLoggerCallback):
     A run that an earlier command has begun is taken up again, not made twice.
 
     Args:
-        place: of the run.
+        run: which trials belong to.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         given = os.environ.get("MLFLOW_TRACKING_URI")
-        self._folder = place.folder / "mlflow"
+        self._folder = run.folder / "mlflow"
         self._is_ours = not given
-        self._run = place.run
+        self._run = run.run
         self._address = given or f"sqlite:///{self._folder / 'mlflow.db'}"
         super().__init__(
             tracking_uri=self._address,
-            experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or place.study,
-            tags={RUN: place.run},
+            experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or run.study,
+            tags={RUN: run.run},
         )
         self._found: dict[str, str] = {}
 

@@ -7,19 +7,19 @@ from typing import Any
 
 from ray.tune.logger import TBXLoggerCallback
 
-from bench.search.tracked import End, Likeness, Place
+from bench.search.tracked import End, Likeness, TrackedRun
 
 
 class TensorBoard(TBXLoggerCallback):
     """Event files in a folder per trial, named as the trial.
 
     Args:
-        place: of the run.
+        run: which trials belong to.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._folder = place.folder / "tensorboard"
+        self._folder = run.folder / "tensorboard"
         self._new_writer = self._summary_writer_cls
         self._summary_writer_cls = self._writer
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import wandb
 from ray.air.integrations.wandb import WandbLoggerCallback
 
-from bench.search.tracked import STEP, End, Likeness, Place
+from bench.search.tracked import STEP, End, Likeness, TrackedRun
 
 PROJECT = "paretune"
 HOST = "https://api.wandb.ai"
@@ -41,11 +41,11 @@ class WeightsAndBiases(WandbLoggerCallback):
     A run that an earlier command has begun is taken up again under its name.
 
     Args:
-        place: of the run.
+        run: which trials belong to.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._folder = place.folder / "wandb"
+    def __init__(self, run: TrackedRun) -> None:
+        self._folder = run.folder / "wandb"
         self._runs: dict[Likeness, wandb.Run] = {}
         self._closing: dict[str, Thread] = {}
         self._begun: set[str] = set()
@@ -54,10 +54,10 @@ class WeightsAndBiases(WandbLoggerCallback):
         self.mode = _mode(bool(key))
         super().__init__(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
-            group=place.study,
+            group=run.study,
             api_key=None if self.mode in OFFLINE else key,
             mode=self.mode,
-            dir=str(place.folder),
+            dir=str(run.folder),
             resume="allow",
             reinit="create_new",
             settings=SETTINGS,

@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from bench.location import RUNS, Location
 from bench.record import Status, TrialRecord
 from bench.scrub import scrub
 from bench.search.events import Trial
 from bench.spec import content_hash
-from bench.storage import write_whole
+from bench.storage import create, read_whole, storage_error
 from reports.metrics import METRICS
 
 EPOCH_ACCURACY = "epoch_validation_accuracy"
@@ -40,8 +41,8 @@ ENDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where the trials of a run are tracked.
+class TrackedRun:
+    """A run as trackers know it.
 
     Attributes:
         study: name of the study.
@@ -54,23 +55,25 @@ class Place:
     run: str
 
     @classmethod
-    def of(cls, study: str, folder: Path) -> Place:
-        """The place of a run folder, with the name that it was given when first tracked.
+    def of(cls, study: str, folder: Location) -> TrackedRun:
+        """That of a run folder, which keeps the name that it was given when first tracked.
 
         Args:
             study: name of the study.
-            folder: the run folder; where that is on no disk of this machine, ``runs/NAME`` is
-                taken.
+            folder: the run folder. Files of trackers lie in it, or, where it is in a store, on
+                this machine in ``runs/NAME``.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: the run folder cannot be written.
         """
-        local = Path("runs") / study if "://" in str(folder) else Path(folder)
-        local = local.absolute()
-        path = local / "tracking.txt"
-        if not path.exists():
-            write_whole(path, secrets.token_hex(8).encode())
-        return cls(study=study, folder=local, run=path.read_text(encoding="utf-8").strip())
+        local = folder if isinstance(folder, Path) else RUNS / study
+        path = folder / "tracking.txt"
+        try:
+            create(path, secrets.token_hex(8).encode())
+            run = read_whole(path).decode().strip()
+        except (OSError, ValueError) as error:
+            raise storage_error(path, 16, OSError(str(error))) from error
+        return cls(study=study, folder=local.absolute(), run=run)
 
     def trial(self, trial: Trial, folder: Path) -> Tracked:
         """A trial as a tracker sees it that keeps files in a folder."""

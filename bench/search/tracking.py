@@ -14,12 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from bench.errors import StudyError
+from bench.location import Location
 from bench.record import TrialRecord
 from bench.scrub import scrub
 from bench.search.events import (
@@ -37,8 +37,8 @@ from bench.search.tracked import (
     EPOCH_ACCURACY,
     STEP,
     End,
-    Place,
     Tracked,
+    TrackedRun,
     curve,
     figures,
     last_epoch,
@@ -120,7 +120,7 @@ def _is_installed(package: str) -> bool:
 
 @contextlib.contextmanager
 def tracked(
-    names: Sequence[str], study: str, folder: Path, observe: Observer
+    names: Sequence[str], study: str, folder: Location, observe: Observer
 ) -> Iterator[Observer]:
     """An observer that also tells trackers, for as long as the context lasts.
 
@@ -136,8 +136,8 @@ def tracked(
     if not names:
         yield observe
         return
-    place = Place.of(study, folder)
-    threads = [_Thread(name, place) for name in names]
+    run = TrackedRun.of(study, folder)
+    threads = [_Thread(name, run) for name in names]
 
     def tell(event: Event) -> None:
         observe(event)
@@ -159,10 +159,10 @@ def tracked(
 class _Thread(Thread):
     """A tracker at work; what goes wrong in it ends it, and nothing else."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, run: TrackedRun) -> None:
         super().__init__(name=f"track-{name}", daemon=True)
         self._tracker = name
-        self._place = place
+        self._tracked = run
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._notes: SimpleQueue[str] = SimpleQueue()
         self._done = False
@@ -186,10 +186,10 @@ class _Thread(Thread):
         """Works until it is told to stop, or something goes wrong."""
         try:
             kind = KINDS[self._tracker]
-            tracker = getattr(importlib.import_module(kind.module), kind.name)(self._place)
+            tracker = getattr(importlib.import_module(kind.module), kind.name)(self._tracked)
             tracker.setup()
             self._notes.put(f"tracked by {self._tracker}: {scrub(tracker.where)}")
-            journal = Journal(tracker, self._place)
+            journal = Journal(tracker, self._tracked)
             while (event := self._events.get()) is not None:
                 journal.take(event)
             journal.close()
@@ -208,12 +208,12 @@ class Journal:
 
     Args:
         tracker: any.
-        place: of the run.
+        run: which trials belong to.
     """
 
-    def __init__(self, tracker: Tracker, place: Place) -> None:
+    def __init__(self, tracker: Tracker, run: TrackedRun) -> None:
         self._tracker = tracker
-        self._place = place
+        self._tracked = run
         self._open: dict[str, Tracked] = {}
 
     def take(self, event: Event) -> None:
@@ -244,7 +244,7 @@ class Journal:
         given = event.trial
         if given.fingerprint in self._open:
             return
-        trial = self._place.trial(given, self._tracker.folder(given.name))
+        trial = self._tracked.trial(given, self._tracker.folder(given.name))
         self._open[given.fingerprint] = trial
         self._tracker.log_trial_start(trial)
 
@@ -262,7 +262,7 @@ class Journal:
         self._tracker.end(trial, how)
 
     def _score(self, record: TrialRecord) -> None:
-        trial = self._place.bare(record, self._tracker.folder(record.trial))
+        trial = self._tracked.bare(record, self._tracker.folder(record.trial))
         if record.test is not None and self._tracker.knows(trial):
             found = {STEP: last_epoch(record), "test_accuracy": record.test.accuracy}
             self._tracker.add(trial, found)

@@ -15,12 +15,15 @@ import psutil
 
 from bench.errors import ClusterError
 from bench.search.connect import connect
-from bench.search.jobs import JobServer
+from bench.search.jobs import JobServer, last_line
 
 OPEN_SECONDS = 120.0
 """A tunnel that is not open by then does not open."""
 
 CLOSE_SECONDS = 5.0
+
+SAID = "The exception is: "
+"""Before what has gone wrong, in Ray's words."""
 
 
 @contextlib.contextmanager
@@ -64,9 +67,10 @@ def _tunnel(path: Path) -> Iterator[str]:
             while not _answers(port):
                 if process.poll() is not None or time.monotonic() > end:
                     said.seek(0)
+                    reason = last_line(said.read()).removeprefix(SAID)
                     raise ClusterError(
-                        f"--cluster {path}: no tunnel to its head could be opened"
-                        f" ({_reason(said.read())}); look at: ray dashboard {path}"
+                        f"--cluster {path}: no tunnel to its head could be opened ({reason}); look"
+                        f" at: ray dashboard {path}"
                     )
                 time.sleep(0.2)
             yield f"127.0.0.1:{port}"
@@ -78,11 +82,6 @@ def _answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
-
-
-def _reason(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1].removeprefix("The exception is: ") if lines else "no answer in time"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

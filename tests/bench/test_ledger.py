@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import LedgerError, StorageError
-from bench.ledger import AtWork, Ledger, set_aside
+from bench.ledger import AtWork, Ledger
+from bench.search.standing import set_aside
 from bench.storage import write_whole
 from tests.reports.records import broken, study, trial
 
@@ -115,6 +116,23 @@ def test_a_damaged_record_is_named_and_left_alone(
     assert list(records.damaged) == [path]
     assert fault in records.damaged[path]
     assert path.read_bytes() == content
+
+
+def test_of_two_commands_that_set_a_damaged_file_aside_both_go_on(ledger: Ledger) -> None:
+    record = ledger.write(trial())
+    path = cut_in_half(trial_file(ledger, record.fingerprint))
+
+    assert set_aside(path) == set_aside(path)
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_stops_the_run_by_name(ledger: Ledger) -> None:
+    record = ledger.write(trial())
+    path = cut_in_half(trial_file(ledger, record.fingerprint))
+    aside = path.with_suffix(".json.damaged")
+    aside.mkdir()
+
+    with pytest.raises(StorageError, match=str(aside)):
+        set_aside(path)
 
 
 def test_a_damaged_file_set_aside_keeps_its_content_and_makes_room(ledger: Ledger) -> None:

@@ -15,11 +15,21 @@ import bench.lock
 from bench.cli.download import download
 from bench.cli.unpack import Origin, check_target
 from bench.errors import LedgerError, StorageError
-from bench.ledger import AtWork, Ledger, read_records, set_aside
+from bench.ledger import AtWork, Ledger, read_records
 from bench.location import location
 from bench.lock import Taken, held, is_held
+from bench.search.standing import set_aside
+from bench.search.tracked import TrackedRun
 from bench.share import Share
-from bench.storage import create, files, local_copy, read_all, remove, write_whole
+from bench.storage import (
+    create,
+    files,
+    local_copy,
+    read_all,
+    read_whole,
+    remove,
+    write_whole,
+)
 from tests.reports.records import broken, study, trial
 from tests.stores import BUCKET, Store, s3_store
 
@@ -92,6 +102,25 @@ def test_damage_is_named_and_set_aside(ledger: Ledger) -> None:
     assert aside.name == "0badbadbadbad000.json.damaged"
     assert ledger.records().readable == {record.fingerprint: record}
     assert ledger.records().damaged == {}
+
+
+def test_of_two_commands_that_set_a_damaged_file_aside_both_go_on(ledger: Ledger) -> None:
+    path = ledger.folder / "trials" / "0badbadbadbad000.json"
+    write_whole(path, b'{"study": ')
+
+    assert set_aside(path) == set_aside(path)
+
+
+def test_all_that_track_a_run_in_a_store_know_it_by_one_name(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = (TrackedRun.of("demo", ledger.folder) for _ in range(2))
+
+    assert first == second
+    assert first.folder == tmp_path / "runs" / "demo"
+    assert read_whole(ledger.folder / "tracking.txt").decode() == first.run
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_marks_of_trials_at_work_come_and_go(ledger: Ledger) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.cli import entry
-from bench.errors import StudyError
+from bench.errors import ClusterError
 from bench.scrub import HIDDEN, scrub, scrubbed
 from bench.search import cluster as cluster_module
-from bench.search.cluster import Demand, cluster
+from bench.search.cluster import cluster
+from bench.search.slots import Demand
 from tests.reports.records import trial
 
 
@@ -70,7 +71,7 @@ def test_s01_an_open_cluster_of_other_machines_is_refused_before_it_is_joined(
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.setattr(cluster_module.ray, "init", lambda **_: pytest.fail("joined"))
     with (
-        pytest.raises(StudyError, match=r"it asks for no token.*--insecure-cluster"),
+        pytest.raises(ClusterError, match=r"it asks for no token.*--insecure-cluster"),
         cluster(Demand(address=address)),
     ):
         pass
@@ -85,7 +86,7 @@ def test_s01_a_token_that_others_can_read_is_refused(
     monkeypatch.setattr(cluster_module, "TOKEN", token)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with (
-        pytest.raises(StudyError, match=r"can be read by others; run: chmod 600"),
+        pytest.raises(ClusterError, match=r"can be read by others; run: chmod 600"),
         cluster(Demand(address="10.1.2.3:6379")),
     ):
         pass
@@ -99,7 +100,7 @@ def test_s02_a_local_ray_has_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> No
         raise ValueError("enough")
 
     monkeypatch.setattr(cluster_module.ray, "init", init)
-    with pytest.raises(StudyError, match="enough"), cluster(Demand()):
+    with pytest.raises(ClusterError, match="enough"), cluster(Demand()):
         pass
     assert asked["include_dashboard"] is False
     assert asked["address"] == "local"

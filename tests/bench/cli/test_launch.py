@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import parcel
 from bench.cli.known_jobs import MOST, KnownJob, known_jobs, meant, remember
-from bench.cli.launch import _is_folder, shell_path
+from bench.cli.launch import _is_folder, _remember, shell_path
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.errors import ClusterError, Faults
 from tests.asking import Command
@@ -125,6 +125,13 @@ def test_what_is_no_cluster_is_refused(command: Command, home: Path, cluster: st
     assert "secret" not in told
 
 
+def test_a_run_folder_is_fetched_to_this_machine_only(command: Command, nobody: str) -> None:
+    code, _, told = command("fetch", "--cluster", nobody, "--to", "s3://bucket/run")
+
+    assert code == 2
+    assert "--to s3://bucket/run: must be a folder of this machine" in told
+
+
 def test_without_a_launch_the_cluster_must_be_named(command: Command, home: Path) -> None:
     code, _, told = command("attach")
 
@@ -145,6 +152,15 @@ def test_the_last_launch_is_meant_unless_another_is_named(home: Path, tmp_path: 
     file = tmp_path / "cluster.yaml"
     file.touch()
     assert meant("a-1", str(file)).cluster == str(file)
+
+
+def test_a_launch_that_cannot_be_remembered_is_told_and_goes_on(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.write_text("no folder")
+    _remember(KnownJob(job="a-1", cluster="x"))
+
+    assert "name the job in later commands" in capsys.readouterr().out
 
 
 def test_only_the_latest_launches_are_remembered_and_damage_is_forgotten(home: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.pack import BEGIN, END, Header
-from bench.cli.unpack import NOTE, Origin, Parcel, check_target, unpack
+from bench.cli.unpack import NOTE, ArchiveReader, Origin, check_target, unpack
 from bench.errors import ClusterError, LedgerError
 from tests.asking import Command
 
@@ -36,11 +36,11 @@ def lines_of(archive: bytes, header: Header) -> list[str]:
     return ["Running", f"{BEGIN}{header.model_dump_json()}", text, END, "bye"]
 
 
-def received(lines: list[str]) -> Parcel:
-    parcel = Parcel(io.BytesIO())
+def received(lines: list[str]) -> ArchiveReader:
+    reader = ArchiveReader(io.BytesIO())
     for line in lines:
-        parcel.take(line)
-    return parcel
+        reader.take(line)
+    return reader
 
 
 def test_a_run_folder_comes_out_as_it_went_in(
@@ -49,10 +49,10 @@ def test_a_run_folder_comes_out_as_it_went_in(
     code, printed, _ = command("pack", folder)
     assert code == 0
     with (tmp_path / "archive").open("wb+") as archive:
-        parcel = Parcel(archive)
+        reader = ArchiveReader(archive)
         for line in printed.splitlines():
-            parcel.take(line)
-        unpack(archive, parcel.check(), tmp_path / "here", ORIGIN)
+            reader.take(line)
+        unpack(archive, reader.check(), tmp_path / "here", ORIGIN)
 
     there = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.json")}
     here = {p.relative_to(tmp_path / "here"): p for p in (tmp_path / "here").rglob("*.json")}

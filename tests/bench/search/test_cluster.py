@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from bench.autoscaling import NO_LIMITS, Node, limits_here, limits_of
-from bench.errors import StudyError
-from bench.search.cluster import Demand, cluster, slots
-from bench.search.slots import LOOK_SECONDS, Capacity, gpus_of
+from bench.errors import ClusterError, StudyError
+from bench.search.cluster import cluster
+from bench.search.slots import LOOK_SECONDS, Capacity, Demand, gpus_of, slots
 
 TWO_CORES = {"CPU": 2.0, "memory": 1e9}
 GPU_NODE = {"CPU": 16.0, "GPU": 2.0}
@@ -81,7 +81,7 @@ def test_what_only_two_nodes_together_have_is_refused() -> None:
 
 def test_the_ray_client_is_refused_with_the_way_out() -> None:
     with (
-        pytest.raises(StudyError, match="--address auto"),
+        pytest.raises(ClusterError, match="--address auto"),
         cluster(Demand(address="ray://head:10001")),
     ):
         pass

@@ -17,11 +17,11 @@ from bench.ledger import Ledger
 from bench.questions import Question
 from bench.record import Status
 from bench.sealed import SealedTest
-from bench.search.cluster import Demand
 from bench.search.events import Ended, Event, Frozen, Scored
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
 from bench.search.run import run_study
+from bench.search.slots import Demand
 from bench.study import load_study
 from bench.study_record import Freeze
 from reports.confirmed import confirmed

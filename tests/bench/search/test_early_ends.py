@@ -18,11 +18,12 @@ from optuna.trial import TrialState
 
 from bench.arm import Arm
 from bench.ledger import Ledger
-from bench.search.cluster import Demand, cluster
+from bench.search.cluster import cluster
 from bench.search.dispatch import Dispatcher
 from bench.search.halving import Rungs
 from bench.search.plan import Plan
 from bench.search.run import write_report
+from bench.search.slots import Demand
 from bench.search.worker import WorkerSetup
 from bench.source import locate
 from bench.space import Space, Uniform

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.rehearsal import Rehearsal
-from bench.search.cluster import Slots
 from bench.search.estimate import ArmEstimate, Estimate
+from bench.search.slots import Slots
 
 
 def slots(count: int) -> Slots:

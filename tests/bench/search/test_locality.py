@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 PROGRAM = """
 import json
 
-from bench.search.cluster import Demand, cluster  # before Ray, which it tells of tokens
+from bench.search.slots import Demand
+from bench.search.cluster import cluster  # before Ray, which it tells of tokens
 from bench.weights import Weights
 
 import ray

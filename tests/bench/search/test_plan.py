@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from optuna.trial import TrialState
 
 from bench.arm import Arm
 from bench.record import Accuracy, Parameters, Status, TrialRecord
-from bench.search.plan import Plan, random_values
+from bench.search.plan import Draws, Plan
 from bench.share import Share
 from bench.space import Choice, Integer, Space, Uniform, Value
 from bench.spec import TrainSettings, TrialSpec
@@ -199,10 +200,10 @@ def test_tpe_moves_towards_what_was_good() -> None:
     assert sum(good[20:]) > 12  # a uniform draw would give about 5 of 20
 
 
-def test_random_values_of_a_finite_space_are_reproducible_one_by_one() -> None:
-    drawn = [random_values(FEW, number, seed=3) for number in range(3)]
+def test_what_is_drawn_of_a_finite_space_is_reproducible_one_by_one() -> None:
+    drawn = [Draws(FEW, seed=3)[number] for number in range(3)]
 
-    assert drawn[2] == random_values(FEW, 2, seed=3)
+    assert drawn[2] == Draws(FEW, seed=3)[2]
     assert sorted(int(values["rank"]) for values in drawn) == [1, 2, 4]
 
 
@@ -225,6 +226,22 @@ def test_shares_of_a_tpe_search_choose_no_configuration_twice() -> None:
     together = [s for share in shares for s in share]
     assert len({(s.arm, s.number) for s in together}) == len(together) == 12 + 12 + 3
     assert len({s.fingerprint for s in together}) == len(together)
+
+
+@pytest.mark.parametrize("begun", [1, 2, 3, 4, 5])
+def test_shares_of_a_finite_space_take_nothing_that_tpe_took_before_them(begun: int) -> None:
+    arm = replace(FEW, space=Space(knobs={"rank": Choice(options=(1, 2, 3, 4, 5, 6))}))
+    for seed in range(20):
+        before = plan(arm, seed=seed)
+        first = [ended(before.next() or pytest.fail("too few")) for _ in range(begun)]
+        specs = []
+        for number in (1, 2):
+            part = plan(arm, seed=seed, share=Share(number, 2))
+            assert all(part.keep(record) for record in first)
+            specs += run(part)
+
+        ranks = [record.values["rank"] for record in first] + [s.values["rank"] for s in specs]
+        assert sorted(ranks) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_share_learns_what_others_have_ended_meanwhile() -> None:
