@@ -96,6 +96,12 @@ class Conductor(Searcher):
             return {SCORING: scoring}
         return None if self._exam.busy else str(Searcher.FINISHED)
 
+    def wanted(self) -> int:
+        """Workers that are kept, as more trials or scorings will be handed out."""
+        may_begin = not self.broken and self._spent is None
+        goes_on = self._exam.goes_on or (may_begin and self.missing > len(self._running))
+        return self.capacity.count if goes_on and self.capacity else 0
+
     def _next(self, trial_id: str) -> TrialSpec | None:
         """The next trial that is not known from another search already."""
         if self._again and not self._over():
@@ -205,8 +211,7 @@ class Conductor(Searcher):
         """Whether no trial may begin, as the budget is spent, which is told, or a disk full."""
         if self.broken:
             return True
-        at_work = self._plan.left or self._running or self._again
-        if self._spent is None and at_work and (spent := self._meter.spent):
+        if self._spent is None and self.missing and (spent := self._meter.spent):
             self._spent = spent
             self._observe(events.BudgetOver(budget=spent, running=len(self._running)))
         return self._spent is not None
@@ -214,8 +219,8 @@ class Conductor(Searcher):
     @property
     def budget_spent(self) -> BudgetSpent | None:
         """What ended the search before its trials had; ``None`` if it is whole or interrupted."""
-        whole = not self._plan.left and not self._running and not self._again
-        if self._spent is None or self.broken or whole or self._running.keys() - self._halted:
+        at_work = self._running.keys() - self._halted
+        if self._spent is None or self.broken or not self.missing or at_work:
             return None
         return BudgetSpent(budget=self._spent, stopped=len(self._halted))
 
@@ -268,14 +273,8 @@ class Conductor(Searcher):
             return
         status, reason = end
         lines = (stack or error).strip().splitlines()
-        record = TrialRecord.of(
-            spec,
-            status,
-            reason=reason,
-            traceback="\n".join(lines[-TRACEBACK_LINES:]) or None,
-            attempts=attempts.count,
-        )
-        self._end(record)
+        told, count = "\n".join(lines[-TRACEBACK_LINES:]) or None, attempts.count
+        self._end(TrialRecord.of(spec, status, reason=reason, traceback=told, attempts=count))
         if status is Status.FAILED and attempts.deaths:
             with self._storage():  # a later run counts on from there
                 self._mark(spec, attempt=0)

@@ -22,6 +22,7 @@ from bench.search.conductor import Conductor
 from bench.search.events import Observer
 from bench.search.exam import Choose, Exam
 from bench.search.halving import HalvingScheduler
+from bench.search.kept_workers import KeptWorkers
 from bench.search.slots import Capacity, Slots
 from bench.search.worker import TrialWorker, WorkerSetup
 from bench.study_record import BudgetSpent
@@ -140,11 +141,12 @@ class Dispatcher:
     def _tuner(self, conductor: Conductor, scratch: str) -> tune.Tuner:
         """Tune with our searcher and scheduler, and nothing of its own that could decide."""
         worker = tune.with_parameters(TrialWorker, setup=self.setup)
+        kept = None if self.fresh_workers else KeptWorkers(conductor.wanted)
         return tune.Tuner(
             tune.with_resources(worker, self.slots.resources),
             tune_config=tune.TuneConfig(
                 search_alg=conductor,
-                scheduler=HalvingScheduler(conductor.stops),
+                scheduler=HalvingScheduler(conductor.stops, kept),
                 num_samples=-1,
                 max_concurrent_trials=self.slots.most,
                 reuse_actors=not self.fresh_workers,

@@ -50,6 +50,11 @@ class Exam:
         return self._sitting[trial_id]
 
     @property
+    def goes_on(self) -> bool:
+        """Whether scorings wait to be handed out."""
+        return bool(self._waiting)
+
+    @property
     def busy(self) -> bool:
         """Whether a scoring that was handed out has not ended, so that it may come back."""
         return bool(self._sitting)

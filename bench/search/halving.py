@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from bench.record import Status, TrialRecord
+from bench.search.kept_workers import KeptWorkers
 from bench.study_record import Halving
 
 if TYPE_CHECKING:
@@ -142,13 +143,17 @@ class HalvingScheduler(FIFOScheduler):
 
     Args:
         stops: whether the trial of that Tune name, with that result, is to be stopped.
+        kept: workers that are kept for further trials.
     """
 
     _supports_buffered_results = False
 
-    def __init__(self, stops: Callable[[str, dict[str, Any]], bool]) -> None:
+    def __init__(
+        self, stops: Callable[[str, dict[str, Any]], bool], kept: KeptWorkers | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stops = stops
+        self._kept = kept
         self._order: dict[str, int] = {}
         self._added = 0
 
@@ -170,14 +175,18 @@ class HalvingScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: TuneController) -> TuneTrial | None:
         """The first in the queue that waits to begin, else the first that was paused.
 
-        Ray's own looks through all trials that there have ever been, twice at every step.
+        Ray's own looks through all trials that there have ever been, twice at every step. Where
+        workers are kept, trials for which none is starting go before the others.
         """
         alive = list(tune_controller.get_live_trials())
-        for status in (TuneTrial.PENDING, TuneTrial.PAUSED):
-            waiting: list[TuneTrial] = [trial for trial in alive if trial.status == status]
-            if waiting:
-                return min(waiting, key=lambda trial: self._order.get(trial.trial_id, 0))
-        return None
+        pending = [trial for trial in alive if trial.status == TuneTrial.PENDING]
+        paused = [trial for trial in alive if trial.status == TuneTrial.PAUSED]
+        waiting = [pending, paused]
+        if self._kept:
+            self._kept.adjust(tune_controller, pending)
+            waiting = [self._kept.without_one(tune_controller, pending), *waiting]
+        first: list[TuneTrial] = next(filter(None, waiting), [])
+        return min(first, key=lambda trial: self._order.get(trial.trial_id, 0), default=None)
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: TuneTrial, result: dict[str, Any]

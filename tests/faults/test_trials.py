@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,16 @@ def test_f01_a_worker_killed_from_outside_costs_one_attempt(tmp_path: Path) -> N
     assert sweep.wait(60) == 0, play.log
     assert play.statuses == {"waiting-0": "completed", "sound-0": "completed"}
     assert play.records["waiting-0"]["attempts"] == 2
+
+
+@pytest.mark.slow
+def test_workers_whose_trials_end_in_the_same_instant_all_serve_on(tmp_path: Path) -> None:
+    play = Play(tmp_path, {"meeting": "meets"}, trials=24)
+    assert play.sweep("--cpus-per-trial", "0.5").returncode == 0
+
+    served = Counter((tmp_path / "workers").read_text(encoding="utf-8").split())
+    assert sum(served.values()) == 24 + 1  # the best is scored at the end
+    assert len(served) == 4
 
 
 @pytest.mark.slow

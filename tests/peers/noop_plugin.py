@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,14 +30,21 @@ class Still(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Noop(Strategy):
-    """Nothing is adapted; ``size`` only gives the search something to search."""
+    """Nothing is adapted; ``size`` only gives the search something to search.
+
+    Attributes:
+        size: any.
+        rest: seconds that a trial lies idle, as the driver of a busy accelerator does.
+    """
 
     name: ClassVar[str] = "noop"
     paper: ClassVar[str] = "https://example.org/none"
 
     size: int = 1
+    rest: float = 0.0
 
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
+        time.sleep(self.rest)
         return Still(backbone.config.hidden_size)
 
 

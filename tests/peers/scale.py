@@ -39,16 +39,22 @@ PARTS = {
     "leaderboard": (100, 1000, 10_000),
     "report": (100, 1000, 10_000),
 }
+REST = 2.0
+"""Seconds that a trial of the sweeps with many workers takes, in which no core is busy."""
+
 SWEEPS = (
-    {"sampler": "random", "trials": 10, "workers": 2, "epochs": 1},
-    {"sampler": "random", "trials": 100, "workers": 2, "epochs": 1},
-    {"sampler": "random", "trials": 1000, "workers": 2, "epochs": 1},
-    {"sampler": "random", "trials": 10_000, "workers": 2, "epochs": 1},
-    {"sampler": "tpe", "trials": 100, "workers": 2, "epochs": 1},
-    {"sampler": "tpe", "trials": 1000, "workers": 2, "epochs": 1},
-    {"sampler": "random", "trials": 300, "workers": 2, "epochs": 6},
-    {"sampler": "random", "trials": 1000, "workers": 8, "epochs": 1},
-    {"sampler": "random", "trials": 1000, "workers": 32, "epochs": 1},
+    *(
+        {"sampler": sampler, "trials": trials, "workers": 2, "epochs": 1, "rest": 0.0}
+        for sampler, trials in [
+            *(("random", 10), ("random", 100), ("random", 1000), ("random", 10_000)),
+            *(("tpe", 100), ("tpe", 1000)),
+        ]
+    ),
+    {"sampler": "random", "trials": 300, "workers": 2, "epochs": 6, "rest": 0.0},
+    *(
+        {"sampler": "random", "trials": 25 * workers, "workers": workers, "epochs": 1, "rest": REST}
+        for workers in (2, 8, 32)
+    ),
 )
 FEWEST = 300
 """Trials below which a look a second says nothing of what each costs."""
@@ -119,7 +125,12 @@ def _sweep(asked: dict[str, Any]) -> dict[str, Any]:
         dataset,
         *("--model", str(model), "--strategies", "noop", "--trials", str(asked["trials"])),
         *("--epochs", str(asked["epochs"]), "--sampler", asked["sampler"]),
-        *("--cpus-per-trial", f"{cores / asked['workers']:g}"),
+        *(
+            "--cpus-per-trial",
+            f"{cores / asked['workers']:g}",
+            "--set",
+            f"noop.rest={asked['rest']}",
+        ),
         extra={"PYTHONPATH": path},
     )
     figures = {**asked, "seconds": done.finished.seconds, **_driver(done)}
@@ -139,9 +150,15 @@ def _driver(done: Sweep) -> dict[str, Any]:
     halves = {"early": (0, middle), "late": (middle, last)}
     return {
         **{name: _slope(busy[a], busy[b]) if b > a else None for name, (a, b) in halves.items()},
-        "pace": (done.ended[-1] - done.ended[0]) / max(1, len(done.ended) - 1),
+        "pace": _pace(done.ended),
+        "settled": _pace(done.ended[len(done.ended) // 2 :]),
         "memory": max((rss for _, rss in done.finished.driver), default=None),
     }
+
+
+def _pace(ended: list[float]) -> float:
+    """Seconds between two records."""
+    return (ended[-1] - ended[0]) / max(1, len(ended) - 1)
 
 
 def _slope(before: tuple[int, float], after: tuple[int, float]) -> float | None:

@@ -107,6 +107,28 @@ def _seconds(value: float) -> str:
 
 
 def _sweeps(sweeps: list[dict[str, Any]]) -> list[str]:
+    busy = [sweep for sweep in sweeps if sweep["rest"]]
+    return [
+        *_empty([sweep for sweep in sweeps if not sweep["rest"]]),
+        "## More workers",
+        f"Likewise, but every trial takes {busy[0]['rest']:g} s in which no core is busy. Ideal:"
+        " that time over the workers; share of it: what is reached in the second half of the"
+        " trials, when all workers have started.",
+        table(
+            ("workers", "trials", "ms/trial, ideal", "ms/trial", "share", "driver MiB"),
+            [
+                (
+                    str(s["workers"]), f"{s['trials']:,}", _ms(s["rest"] / s["workers"]),
+                    _ms(s["settled"]), f"{s['rest'] / s['workers'] / s['settled']:.2f}",
+                    f"{s['memory'] / 2**20:.0f}",
+                )
+                for s in busy
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _empty(sweeps: list[dict[str, Any]]) -> list[str]:
     rows = [
         (
             s["sampler"], f"{s['trials']:,}", str(s["workers"]), str(s["epochs"]),
