@@ -33,12 +33,13 @@ class Adapter(Form):
 
     def refusal(self, trained: Trained) -> str | None:
         """A strategy that PEFT does not have, or computes otherwise."""
-        found = _adapter(trained)
+        found = trained.spec.strategy.peft_adapter(trained.model().backbone)
         return found if isinstance(found, str) else None
 
     def write(self, trained: Trained, folder: Path) -> list[str]:
         """Writes the adapter as PEFT does."""
-        adapter = _adapter(trained)
+        model = trained.model()
+        adapter = trained.spec.strategy.peft_adapter(model.backbone)
         assert isinstance(adapter, PeftAdapter)
         address = public_address(trained.source)
         config = {
@@ -54,7 +55,7 @@ class Adapter(Form):
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         width = trained.workbench.backbone.config.hidden_size
         use = head_use(width, trained.spec.settings, adapter)
-        write_head(folder, trained.model().head, use)
+        write_head(folder, model.head, use)
         return list(_told(use))
 
     def base(self, folder: Path, manifest: Manifest, instead: str | None = None) -> ModelSource:
@@ -112,10 +113,6 @@ class PeftBackbone(nn.Module):
             inputs["position_ids"] = places[None] + self._use.first_position
         states = self.model(**inputs).last_hidden_state
         return BaseModelOutput(last_hidden_state=states[:, self._use.leading_states :])
-
-
-def _adapter(trained: Trained) -> PeftAdapter | str:
-    return trained.spec.strategy.peft_adapter(trained.model().backbone)
 
 
 def _told(use: HeadUse) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ class Merged(Form):
 
     def refusal(self, trained: Trained) -> str | None:
         """A strategy that puts something beside the pretrained layers."""
-        deployed, plain = _deployed(trained), trained.workbench.backbone
+        deployed = trained.spec.strategy.deploy(trained.model().backbone.eval())
+        plain = trained.workbench.backbone
         if type(deployed) is not type(plain):
             return f"it answers by a {type(deployed).__name__}, no plain {type(plain).__name__}"
         own, known = _shapes(deployed), _shapes(plain)
@@ -52,15 +53,17 @@ class Merged(Form):
         """
         # A new one: the other has been told where to cut, and would store that.
         trained.source.tokenizer().save_pretrained(folder)
-        whole = _as_multiple_choice(trained)
+        model = trained.model()
+        backbone = trained.spec.strategy.deploy(model.backbone.eval())
+        assert isinstance(backbone, PreTrainedModel)
+        whole = _as_multiple_choice(trained, backbone, model.head)
         if not isinstance(whole, str):
             whole.save_pretrained(folder)
             return [f"The scoring head is part of it: `{type(whole).__name__}` computes the same."]
-        backbone = cast(PreTrainedModel, _deployed(trained))
         backbone.config = _as_pretrained(trained)
         backbone.save_pretrained(folder)
         use = head_use(backbone.config.hidden_size, trained.spec.settings)
-        write_head(folder, trained.model().head, use)
+        write_head(folder, model.head, use)
         return [f"The scoring head lies beside it: {whole}."]
 
     def base(self, folder: Path, manifest: Manifest, instead: str | None = None) -> ModelSource:
@@ -100,10 +103,6 @@ def _by_sequence(scorer: nn.Module) -> MultipleChoiceModel:
     return model.eval()
 
 
-def _deployed(trained: Trained) -> nn.Module:
-    return trained.spec.strategy.deploy(trained.model().backbone.eval())
-
-
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
@@ -115,7 +114,9 @@ def _as_pretrained(trained: Trained) -> Any:
     return config
 
 
-def _as_multiple_choice(trained: Trained) -> PreTrainedModel | str:
+def _as_multiple_choice(
+    trained: Trained, backbone: PreTrainedModel, head: nn.Linear
+) -> PreTrainedModel | str:
     """A model for multiple choice of transformers that computes the same, or why there is none."""
     config = _as_pretrained(trained)
     kind: Any = AutoModelForMultipleChoice._model_mapping.get(type(config), None)
@@ -130,9 +131,8 @@ def _as_multiple_choice(trained: Trained) -> PreTrainedModel | str:
     built: PreTrainedModel = kind(copy.deepcopy(config)).eval()
     tensors = {
         f"{built.base_model_prefix}.{name}": tensor
-        for name, tensor in _deployed(trained).state_dict().items()
+        for name, tensor in backbone.state_dict().items()
     }
-    head = trained.model().head
     tensors |= {f"classifier.{name}": tensor for name, tensor in head.state_dict().items()}
     drawn = sorted(built.state_dict().keys() - tensors.keys())
     if drawn:

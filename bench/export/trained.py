@@ -108,10 +108,9 @@ def spec_of(manifest: Manifest) -> TrialSpec:
     Raises:
         ExportError: its strategy is not installed.
     """
-    arm, _, _ = manifest.trial.rpartition("-")
     return TrialSpec(
         study=manifest.study,
-        arm=arm,
+        arm=manifest.trial,
         number=0,
         strategy=strategy_of(manifest.strategy, manifest.knobs),
         learning_rate=manifest.learning_rate,

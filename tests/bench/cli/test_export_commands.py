@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +16,16 @@ from bench.record import Status
 from bench.study_record import Run
 from tests.asking import Command
 from tests.exports import make_run
+from tests.folders import write_dataset, write_model
+from tests.peers.noop import install
+from tests.stores import BUCKET, s3_store
 
 pytestmark = pytest.mark.filterwarnings(
     # PEFT asks the backbone for an attribute that transformers has renamed.
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning:transformers"
 )
 
+ROOT = Path(__file__).parents[3]
 LETTERS = "ABCD"
 FORMS = {
     "adapter": ["native"],
@@ -274,6 +281,55 @@ def test_an_export_of_a_strategy_that_is_gone_says_so(command: Command, made: Pa
     code, _, err = command("predict", "x", data(made) / "test.jsonl")
     assert code == 2
     assert "strategy gone is not installed here" in " ".join(err.split())
+
+
+def test_a_run_in_a_store_is_exported_from_there(
+    command: Command, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_store() as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        store.files.put(str(made), f"{BUCKET}/run", recursive=True)
+        code, out, err = command("export", f"s3://{BUCKET}/run", "lora-000", "--to", "x")
+    assert (code, err) == (0, "")
+    assert "lora-000 of data-model, native: x" in out
+
+
+@pytest.mark.ray
+def test_a_plug_in_is_swept_exported_and_answers_where_it_is_installed(tmp_path: Path) -> None:
+    write_model(tmp_path / "model")
+    write_dataset(tmp_path / "data")
+    path = os.pathsep.join([str(install(tmp_path)), str(ROOT)])
+
+    def paretune(*words: str, path: str = path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bench", *words],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    swept = paretune(
+        *("sweep", "--model", "model", "--dataset", "data", "--strategies", "noop,lora"),
+        *("--trials", "1", "--epochs", "1", "--confirm", "1", "--precision", "fp32"),
+        *("--out", "run"),
+    )
+    assert swept.returncode == 0, swept.stdout + swept.stderr
+    for words in (
+        ("export", "run", "noop-000", "--to", "noop"),
+        ("predict", "noop", "data/test.jsonl", "--out", "noop.csv"),
+        ("export", "run", "lora-000-seed1001", "--to", "lora", "--format", "peft"),
+        ("predict", "lora", "data/test.jsonl", "--out", "lora.csv"),
+    ):
+        done = paretune(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+    gone = paretune("predict", "noop", "data/test.jsonl", path=str(ROOT))
+    assert gone.returncode == 2
+    assert "strategy noop is not installed here" in " ".join(gone.stderr.split())
 
 
 @pytest.mark.parametrize("name", ["export", "predict", "train"])
