@@ -6,7 +6,9 @@
     │   ├── ModelError      a model that cannot be found, loaded or trusted
     │   ├── StudyError      a study file, an option, a strategy or knob name
     │   ├── ClusterError    a cluster that cannot be reached, or does not let in
-    │   └── LedgerError     a run folder that is not one, or that another command is using
+    │   ├── LedgerError     a run folder that is not one, or that another command is using
+    │   ├── ExportRefused   a trial that cannot leave its run in the form that was asked for
+    │   └── ExportError     an export that is none, or that cannot be loaded here
     ├── PluginError         a strategy plug-in that does not import or breaks the contract
     ├── StorageError        the run folder cannot be written: the run stops, nothing is lost
     ├── TrialRefused        this strategy cannot adapt this model: the trial is skipped, not failed
@@ -74,6 +76,18 @@ class LedgerError(InputError):
     """A run folder that is none, or that another command is using."""
 
     title = "the run folder cannot be used"
+
+
+class ExportRefused(InputError):
+    """A trial that cannot leave its run, or not in the form or to the place asked for."""
+
+    title = "nothing is exported"
+
+
+class ExportError(InputError):
+    """An export that is none, or that cannot be loaded here."""
+
+    title = "the export cannot be used"
 
 
 class StorageError(PareTuneError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -74,6 +74,9 @@ def question_from_row(row: Row, default_identifier: str) -> Question:
     )
 
 
+ReadRow: TypeAlias = Callable[[Row, str], Question]
+
+
 def _choices(value: object, faults: list[str]) -> tuple[list[str], list[str]]:
     """Texts and labels of a well-formed ``choices``; else adds what is wrong to ``faults``."""
     if not isinstance(value, Mapping) or not {"text", "label"} <= value.keys():
@@ -91,10 +94,17 @@ def _choices(value: object, faults: list[str]) -> tuple[list[str], list[str]]:
     return list(texts), list(labels)
 
 
-def read_questions(path: Path, faults: list[str]) -> list[Question]:
+def read_questions(
+    path: Path, faults: list[str], read: ReadRow = question_from_row
+) -> list[Question]:
     """Reads a JSON-lines file whole; adds every fault as ``file:line: field: what``.
 
     Blank lines, a byte-order mark and CRLF line ends are taken as they come.
+
+    Args:
+        path: the file.
+        faults: what is wrong is added there.
+        read: turns a row and the identifier it has by default into a question.
     """
     found: list[tuple[int, Question]] = []
     for number, line in _lines(path, faults):
@@ -102,7 +112,7 @@ def read_questions(path: Path, faults: list[str]) -> list[Question]:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise RowError(f"row: must be an object, got {_shown(row)}")
-            found.append((number, question_from_row(row, f"{path.stem}-{number}")))
+            found.append((number, read(row, f"{path.stem}-{number}")))
         except RowError as error:
             faults.extend(f"{path.name}:{number}: {fault}" for fault in error.faults)
         except (ValueError, RecursionError) as error:  # cut short, endless digits, nested too deep

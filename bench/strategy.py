@@ -5,17 +5,43 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import PluginError
 from bench.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
 
     from bench.space import Value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PeftAdapter:
+    """What a strategy has trained, as Hugging Face PEFT stores it, less the scoring head.
+
+    PEFT reads ``config`` and ``tensors``; the other fields say how what it loads is called so that
+    it computes the same.
+
+    Attributes:
+        config: content of ``adapter_config.json``, without the name of the base model.
+        tensors: content of ``adapter_model.safetensors``.
+        leading_states: states that come before those of the text and are to be cut off.
+        drops_types: whether PEFT leaves token types out, so that their embeddings have to be added
+            to those of the words.
+        first_position: where positions have to be passed to PEFT, since it would count from behind
+            what it puts there: that of the first token, from which the others follow. PEFT adds the
+            number of virtual tokens to what it is passed. ``None`` where none have to be.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    leading_states: int = 0
+    drops_types: bool = False
+    first_position: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +102,14 @@ class Strategy(ABC):
             backbone: what ``adapt`` returned, trained, in evaluation mode; may be changed.
         """
         return backbone
+
+    def peft_adapter(self, backbone: nn.Module) -> PeftAdapter | str:
+        """What was trained in PEFT's form, or why PEFT cannot compute the same.
+
+        Args:
+            backbone: what ``adapt`` returned, trained; stays as it is.
+        """
+        return "PEFT has no such method"
 
     @property
     def knobs(self) -> dict[str, Value]:

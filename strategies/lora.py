@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from bench.anatomy import attention_output, blocks, freeze, linears, projections, skeleton, width
 from bench.errors import TrialRefused
-from bench.strategy import Strategy
+from bench.strategy import PeftAdapter, Strategy
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -141,6 +141,28 @@ class LoRA(Strategy):
             if isinstance(module, LowRankLinear):
                 backbone.set_submodule(name, module.merged())
         return backbone
+
+    def peft_adapter(self, backbone: nn.Module) -> PeftAdapter | str:
+        """PEFT's LoRA on the same layers, with α = rank · ``alpha_ratio``."""
+        layers = {
+            name: module
+            for name, module in backbone.named_modules()
+            if isinstance(module, LowRankLinear)
+        }
+        tensors: dict[str, Tensor] = {}
+        for name, layer in layers.items():
+            tensors[f"base_model.model.{name}.lora_A.weight"] = layer.down.detach()
+            tensors[f"base_model.model.{name}.lora_B.weight"] = layer.up.detach()
+        config = {
+            "peft_type": "LORA",
+            "task_type": "FEATURE_EXTRACTION",
+            "r": self.rank,
+            "lora_alpha": self.rank * self.alpha_ratio,
+            "lora_dropout": self.dropout,
+            "target_modules": list(layers),
+            "bias": "none",
+        }
+        return PeftAdapter(config=config, tensors=tensors)
 
     def _target_names(self, backbone: PreTrainedModel) -> list[str]:
         return [

@@ -9,6 +9,7 @@ implementation the model used before.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,16 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from bench.anatomy import freeze, skeleton
 from bench.errors import TrialRefused
-from bench.strategy import Strategy
+from bench.strategy import PeftAdapter, Strategy
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig
 
 INTERFACE = "paretune_prefix"
 ATTRIBUTE = "learned_prefix"
@@ -150,6 +151,38 @@ class Prefix(Strategy):
             return f"where a prefix enters {model.__name__} cannot be seen without weights: {error}"
         return None if sites else f"{model.__name__} has no attention that a prefix could enter"
 
+    def peft_adapter(self, backbone: nn.Module) -> PeftAdapter | str:
+        """PEFT's prefix tuning, which is told that the text stands where it stood.
+
+        PEFT keeps ``(positions, layers · (key, value) · heads · features)`` in one matrix and hands
+        it to the model as its past.
+        """
+        assert isinstance(backbone, PreTrainedModel)
+        kind = type(backbone).__name__
+        if "past_key_values" not in inspect.signature(backbone.forward).parameters:
+            return f"PEFT hands a prefix over as past keys and values, which {kind} does not take"
+        prefixes = [module for module in backbone.modules() if isinstance(module, LearnedPrefix)]
+        pairs = [tensor for each in prefixes for tensor in (each.keys, each.values)]
+        if len({pair.shape for pair in pairs}) > 1:
+            return f"PEFT gives all keys and values one shape, {kind} has several"
+        heads, length, features = pairs[0].shape
+        matrix = torch.stack([pair.detach() for pair in pairs]).permute(2, 0, 1, 3)
+        config = {
+            "peft_type": "PREFIX_TUNING",
+            "task_type": "FEATURE_EXTRACTION",
+            "num_virtual_tokens": length,
+            "token_dim": heads * features,
+            "num_transformer_submodules": 1,
+            "num_attention_heads": heads,
+            "num_layers": len(prefixes),
+        }
+        return PeftAdapter(
+            config=config,
+            tensors={"prompt_embeddings": matrix.reshape(length, -1)},
+            drops_types=True,
+            first_position=_first_position(backbone) - length,
+        )
+
 
 def _sites(config: PretrainedConfig) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Shapes of keys and values by attention module, seen in a run without weights."""
@@ -165,6 +198,14 @@ def _sites(config: PretrainedConfig) -> dict[str, tuple[torch.Size, torch.Size]]
         for name, module in backbone.named_modules()
         if module.learned_prefix.seen is not None
     }
+
+
+def _first_position(backbone: PreTrainedModel) -> int:
+    """Position of a text's first token: some families count from behind that of the padding."""
+    tables = (m for m in backbone.modules() if isinstance(m, nn.Embedding))
+    words = backbone.get_input_embeddings()
+    padded = (m.padding_idx for m in tables if m is not words and m.padding_idx is not None)
+    return next((padding + 1 for padding in padded), 0)
 
 
 def _use_interface(backbone: PreTrainedModel) -> None:

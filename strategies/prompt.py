@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from bench.anatomy import freeze, skeleton
 from bench.errors import TrialRefused
-from bench.strategy import Strategy
+from bench.strategy import PeftAdapter, Strategy
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -28,7 +28,7 @@ class Prompted(nn.Module):
 
     def __init__(self, backbone: PreTrainedModel, strategy: Prompt) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone: PreTrainedModel = backbone
         self.double_embedding = strategy.double_embedding
         words = _word_embedding(backbone)
         with torch.no_grad():
@@ -104,6 +104,28 @@ class Prompt(Strategy):
     def refuse(self, config: PretrainedConfig) -> str | None:
         """A vocabulary smaller than the prompt, or no embedding layer to apply twice."""
         return self._reason(skeleton(config))
+
+    def peft_adapter(self, backbone: nn.Module) -> PeftAdapter | str:
+        """PEFT's prompt tuning, unless the text is embedded twice, which PEFT does not do."""
+        if self.double_embedding:
+            return "PEFT embeds the text once, double_embedding twice"
+        assert isinstance(backbone, Prompted)
+        model = backbone.backbone.config
+        config = {
+            "peft_type": "PROMPT_TUNING",
+            "task_type": "FEATURE_EXTRACTION",
+            "num_virtual_tokens": self.length,
+            "token_dim": backbone.vectors.shape[1],
+            "num_transformer_submodules": 1,
+            "num_attention_heads": model.num_attention_heads,
+            "num_layers": model.num_hidden_layers,
+        }
+        return PeftAdapter(
+            config=config,
+            tensors={"prompt_embeddings": backbone.vectors.detach()},
+            leading_states=self.length,
+            drops_types=True,
+        )
 
     def _reason(self, backbone: PreTrainedModel) -> str | None:
         kind = backbone.config.model_type

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import cluster_commands
+from bench.cli import cluster_commands, export_commands
 from bench.cli.console import out
 from bench.cli.doctor_command import DOCTOR, doctor
 from bench.cli.options import InsecureCluster, Json, Model, Run
@@ -242,3 +242,6 @@ def dashboard(
     from bench.cli.dashboard import show_dashboard
 
     raise typer.Exit(show_dashboard(run, port, export_only))
+
+
+export_commands.add_to(app)

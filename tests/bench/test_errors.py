@@ -9,6 +9,8 @@ from bench import errors
 from bench.errors import (
     ClusterError,
     DataError,
+    ExportError,
+    ExportRefused,
     InputError,
     LedgerError,
     ModelError,
@@ -28,6 +30,8 @@ EXAMPLES = [
     StudyError("trials = 0: must be at least 1", "seed = -1: must be at least 0"),
     ClusterError("--cluster x: does not answer"),
     LedgerError("runs/x: no study.json here"),
+    ExportRefused("--to x: holds y already", "no trial 'lora-9' in this run"),
+    ExportError("x: no paretune.json here"),
     StorageError("runs/x/trials/a.json", 2134, 17, "No space left on device"),
     PluginError("ia3", "it does not import"),
     TrialRefused("prefix", "the model has no attention"),

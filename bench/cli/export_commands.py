@@ -1,0 +1,125 @@
+"""The commands by which a trial leaves its run, and what becomes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import Json, Run
+
+EXPORT = """Examples:
+
+  paretune export runs/quick best --to my_model
+
+  paretune export runs/quick lora-006 --to my_adapter --format peft
+
+  paretune export runs/quick lora-006-seed1001 --to my_model --format merged"""
+
+PREDICT = """Examples:
+
+  paretune predict my_model questions.jsonl
+
+  paretune predict my_model questions.jsonl --out answers.csv
+
+A row is one of a dataset; without an answerKey it is answered all the same."""
+
+TRAIN = """Examples:
+
+  paretune train runs/quick best --to my_model
+
+  paretune train runs/quick lora-006 --to my_adapter --format peft --seed 7"""
+
+Trial = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a trial in reports, or best for what recommend names.", metavar="TRIAL"
+    ),
+]
+To = Annotated[Path, typer.Option(help="The folder to write; new or empty.", metavar="FOLDER")]
+Form = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="native (paretune loads it), peft (an adapter and the head) or merged (a whole model"
+        " of transformers).",
+        metavar="native|peft|merged",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Where the base model lies now.", show_default="where it was"),
+]
+
+
+def export(
+    run: Run,
+    trial: Trial,
+    to: To,
+    form: Form = "native",
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a trial has trained as files that other tools load, with a model card.
+
+    What was written is loaded again and has to give the logits of the trial's own model.
+    """
+    from bench.cli.export import Wanted, export_trial
+
+    wanted = Wanted(run=run, trial=trial, to=to, form=form, model=model, as_json=as_json)
+    raise typer.Exit(export_trial(wanted))
+
+
+def predict(
+    export: Annotated[
+        Path, typer.Argument(help="A folder that export or train wrote.", metavar="EXPORT")
+    ],
+    data: Annotated[Path, typer.Argument(help="JSON lines of questions.", metavar="DATA")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the answers: .csv or .jsonl.", show_default="printed"),
+    ] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Answer the questions of a file: the predicted choice and the probability of each.
+
+    Computes in float32. Where the rows have answers, the accuracy is told.
+    """
+    from bench.cli.predict import predict_rows
+
+    raise typer.Exit(predict_rows(export, data, out, model=model, as_json=as_json))
+
+
+def train(  # noqa: PLR0913 - one parameter per option
+    run: Run,
+    trial: Trial,
+    to: To,
+    form: Form = "native",
+    seed: Annotated[
+        int | None, typer.Option(help="Of everything drawn.", min=0, show_default="the trial's")
+    ] = None,
+    model: Model = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Where the data lies now.", show_default="where it was")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the configuration of a trial on training and validation questions, and export it.
+
+    For as many epochs as after which the trial was best, on its learning-rate schedule. No test
+    question is learnt from.
+    """
+    from bench.cli.export import Wanted
+    from bench.cli.train import train_trial
+
+    wanted = Wanted(run=run, trial=trial, to=to, form=form, model=model, as_json=as_json)
+    raise typer.Exit(train_trial(wanted, seed, dataset))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds them to the command line."""
+    app.command(epilog=EXPORT)(export)
+    app.command(epilog=PREDICT)(predict)
+    app.command(epilog=TRAIN)(train)

@@ -1,0 +1,134 @@
+"""The command ``paretune train``: a chosen configuration, trained on all but the test questions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from bench.cli.chosen import Chosen
+from bench.cli.console import SOME_FAILED, SUCCESS
+from bench.cli.export import Wanted, say, write
+from bench.cli.progress import counted
+from bench.cli.recipe import inputs_of
+from bench.data import Limits
+from bench.errors import ExportRefused, TrialDiverged, TrialRefused
+from bench.export.card import Story
+from bench.export.final import train_final
+from bench.export.sample import sample_questions
+from bench.export.trained import Trained
+from bench.model import choose_precision
+from bench.provenance import shown_command
+from bench.sealed import OPEN_SPLITS, SealedDataset, load_sealed
+from bench.source import ModelSource
+from bench.tokens import tokenise
+from bench.train import is_out_of_memory
+from bench.trial import failure
+from bench.workbench import Workbench
+
+
+def train_trial(wanted: Wanted, seed: int | None, dataset: str | None) -> int:
+    """Trains a configuration anew, writes an export and returns the exit code.
+
+    Args:
+        wanted: what was asked; see ``Wanted``.
+        seed: of head, new layers, dropout and order; ``None`` for the trial's.
+        dataset: where the data lies; ``None`` where the run had it.
+
+    Raises:
+        InputError: with everything that is wrong.
+        StorageError: it cannot be written.
+    """
+    chosen, source = wanted.checked()
+    epochs = _epochs(chosen)
+    notes = chosen.notes(source)
+    if seed is not None:
+        chosen = replace(chosen, spec=replace(chosen.spec, seed=seed))
+    data = _dataset(chosen, dataset)
+    workbench = _workbench(chosen, source, data)
+    questions = workbench.train.split.questions
+    _say_plan(wanted, chosen, epochs, questions)
+    try:
+        with counted("questions", questions * epochs) as tell:
+            tensors = train_final(chosen.spec, workbench, epochs, tell)
+    except (TrialRefused, TrialDiverged, MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | RuntimeError) and not is_out_of_memory(error):
+            raise
+        say(f"not trained: {failure(chosen.spec, error).reason}", to_errors=True)
+        return SOME_FAILED
+    story = Story(
+        run=chosen.run,
+        record=chosen.record,
+        splits=data.summaries,
+        command=shown_command(sys.argv[1:]),
+        notes=(*_notes(chosen, data, epochs, questions), *notes),
+    )
+    manifest = chosen.manifest(wanted.form, source, epochs, OPEN_SPLITS)
+    write(wanted, Trained(chosen.spec, source, tensors), manifest, story)
+    return SUCCESS
+
+
+def _epochs(chosen: Chosen) -> int:
+    """For how many epochs the trial was trained when it was best.
+
+    Raises:
+        ExportRefused: it never came so far.
+    """
+    record = chosen.record
+    if record.accuracy is None:
+        raise ExportRefused(
+            f"{record.trial} ended as {record.status.replace('_', ' ')} ({record.reason}) before"
+            " its first epoch was scored, so nobody knows for how long to train it; choose another"
+            " trial"
+        )
+    return record.accuracy.best_epoch
+
+
+def _dataset(chosen: Chosen, instead: str | None) -> SealedDataset:
+    inputs = inputs_of(chosen.run.study)
+    return load_sealed(instead or inputs.dataset, Limits(**inputs.limits))
+
+
+def _workbench(chosen: Chosen, source: ModelSource, data: SealedDataset) -> Workbench:
+    """One whose training questions are those of both open splits.
+
+    Nothing is validated, so that made-up questions stand where validation questions would.
+    """
+    settings, tokenizer = chosen.spec.settings, source.tokenizer()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    everything = [question for split in OPEN_SPLITS for question in data.splits[split]]
+    return Workbench(
+        backbone=source.backbone(),
+        train=tokenise(everything, tokenizer, settings.max_length),
+        validation=tokenise(sample_questions(tokenizer), tokenizer, settings.max_length),
+        device=device,
+        precision=choose_precision(settings.precision, device),
+        device_shared=False,
+    )
+
+
+def _say_plan(wanted: Wanted, chosen: Chosen, epochs: int, questions: int) -> None:
+    if not wanted.as_json:
+        splits = " and ".join(OPEN_SPLITS)
+        say(
+            f"training {chosen.record.trial} on {questions} questions of {splits}"
+            f" for {epochs} of {chosen.spec.settings.epochs} epochs, where the trial was best, with"
+            f" seed {chosen.spec.seed}; no test question is learnt from"
+        )
+
+
+def _notes(chosen: Chosen, data: SealedDataset, epochs: int, questions: int) -> Iterator[str]:
+    yield (
+        f"These weights were trained anew on the {questions} questions of"
+        f" {' and '.join(OPEN_SPLITS)}, and on no test question. Training ended after epoch"
+        f" {epochs}, after which the trial {chosen.record.trial} was best, on the learning-rate"
+        " schedule of that trial. The figures below are of trials that learnt from train alone:"
+        " nothing is left to score these weights on but the test questions, which have been"
+        " answered for the comparison."
+    )
+    before = chosen.run.study.splits
+    changed = [split for split in data.summaries if data.summaries[split] != before.get(split)]
+    if changed:
+        yield f"The data is not that of the run any more: {', '.join(changed)} differ."

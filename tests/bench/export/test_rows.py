@@ -1,0 +1,101 @@
+"""Rows with and without answers, every fault told, and the answers as files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import DataError, InputError
+from bench.export.answers import accuracy_of, answers_of, csv_table, json_lines, writer_for
+from bench.export.rows import read_rows
+
+ROW: dict[str, Any] = {
+    "id": "q1",
+    "question_stem": "Where does the sun rise?",
+    "choices": {"text": ["east", "west"], "label": ["A", "B"]},
+    "answerKey": "A",
+}
+WIDER = ROW | {"id": "q2", "choices": {"text": ["a", "b", "c"], "label": ["1", "2", "3"]}}
+LOGITS = np.array([[2.0, 0.0, -np.inf], [0.0, 0.0, np.log(2)]], dtype=np.float32)
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"answerKey": None}, {"answerKey": ""}], ids=["given", "null", "empty"]
+)
+def test_an_answer_may_be_given_or_not(tmp_path: Path, changes: dict[str, Any]) -> None:
+    (asked,) = read_rows(write(tmp_path / "rows.jsonl", ROW | changes))
+    assert asked.answered == (not changes)
+    assert asked.labels == ("A", "B")
+    assert asked.question.choices == ("east", "west")
+
+
+def test_a_row_without_the_key_is_answered_too(tmp_path: Path) -> None:
+    row = {key: value for key, value in ROW.items() if key != "answerKey"}
+    assert not read_rows(write(tmp_path / "rows.jsonl", row))[0].answered
+
+
+def test_every_bad_row_is_told(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "rows.jsonl",
+        ROW,
+        {"question_stem": ""},
+        ROW | {"id": "q2", "answerKey": "Z"},
+        ROW,
+        ["no object"],
+    )
+    with pytest.raises(DataError) as error:
+        read_rows(path)
+    told = "\n".join(error.value.problems)
+    for expected in (
+        "rows.jsonl:2: question_stem: must be a non-empty text",
+        "rows.jsonl:2: choices: must be an object",
+        "rows.jsonl:3: answerKey: must be one of A, B",
+        'rows.jsonl:4: id: "q1" stands on line 1 too',
+        "rows.jsonl:5: row: must be an object",
+    ):
+        assert expected in told
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
+def test_an_answer_holds_label_and_the_softmax_over_its_own_choices(tmp_path: Path) -> None:
+    asked = read_rows(write(tmp_path / "rows.jsonl", ROW, WIDER | {"answerKey": ""}))
+    first, second = answers_of(asked, LOGITS)
+    assert (first.prediction, first.right) == ("A", True)
+    assert first.probabilities == pytest.approx(
+        {"A": 1 / (1 + np.exp(-2)), "B": 1 / (1 + np.exp(2))}
+    )
+    assert (second.prediction, second.right) == ("3", None)
+    assert second.probabilities == pytest.approx({"1": 0.25, "2": 0.25, "3": 0.5})
+    assert accuracy_of([first, second]) == (1.0, 1)
+    assert accuracy_of([second]) == (None, 0)
+
+
+def test_answers_are_written_as_json_lines_and_as_a_table(tmp_path: Path) -> None:
+    asked = read_rows(write(tmp_path / "rows.jsonl", ROW, WIDER | {"answerKey": ""}))
+    answers = answers_of(asked, LOGITS)
+    lines = [json.loads(line) for line in json_lines(answers).splitlines()]
+    assert [line["id"] for line in lines] == ["q1", "q2"]
+    assert lines[1]["probabilities"]["3"] == pytest.approx(0.5)
+    table = list(csv.DictReader(csv_table(answers).splitlines()))
+    assert list(table[0]) == ["id", "prediction", *(f"probability_{c}" for c in "AB123")]
+    assert (table[0]["prediction"], table[0]["probability_1"]) == ("A", "")
+    assert float(table[1]["probability_2"]) == pytest.approx(0.25)
+
+
+def test_a_file_that_could_be_either_is_asked_about() -> None:
+    with pytest.raises(InputError, match=r"must end in \.csv or \.jsonl"):
+        writer_for(Path("answers.txt"))
