@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from bench.anatomy import attention_output, blocks, skeleton, width
+from bench.anatomy import attention_output, blocks, shares_blocks, skeleton, width
 
 
 class LeadingTokens:
     """Cuts what goes into the module behind the last attention down to the leading tokens.
 
     That module adds what attention gives to what attention was given. A family whose blocks have
-    none, and a strategy that puts another in its place, are computed whole.
+    none, or share a block among layers, and a strategy that puts another in its place, are computed
+    whole.
 
     Args:
         adapted: what a strategy made of a backbone.
@@ -62,8 +63,9 @@ def _behind_last_attention(adapted: nn.Module) -> nn.Module | None:
     backbone = next((m for m in adapted.modules() if isinstance(m, PreTrainedModel)), None)
     if backbone is None:
         return None
-    layers = blocks(skeleton(backbone.config))
-    if not layers:
+    plain = skeleton(backbone.config)
+    layers = blocks(plain)
+    if not layers or shares_blocks(plain):
         return None
     name, block = list(layers.items())[-1]
     output = attention_output(block, width(backbone.config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from bench.anatomy import skeleton
 from bench.errors import ModelError
 from bench.hub import hub_is_reachable
 
 BUNDLED = "bundled"
+PARTS = "token_type_ids"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors of sentence-transformers/all-MiniLM-L6-v2 at revision
 1110a243fdf4706b3f48f1d95db1a4f5529b4d41."""
@@ -83,6 +86,7 @@ class ModelSource:
         # Where its files are missing, transformers makes one that knows no word.
         if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise ModelError(f"{self.name}: no tokenizer (the folder holds no vocabulary)")
+        _tell_parts(tokenizer, self.config())
         return tokenizer
 
     def backbone(self) -> PreTrainedModel:
@@ -114,6 +118,22 @@ class ModelSource:
                 f" missing in the weights or have another shape: {', '.join(wrong[:3])}"
             )
         return backbone
+
+
+def _tell_parts(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
+    """Has a tokenizer say of which part of a pair each token is, where the model reads that.
+
+    Those of transformers 5 leave it out for some models with embeddings of the parts, ALBERT's for
+    one, to which the choice would then look like more of the question.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    named = tokenizer.model_input_names
+    if backend is None or tokenizer.sep_token is None or PARTS in named:
+        return
+    highest = max(backend.encode("a", "b").type_ids)
+    reads = PARTS in inspect.signature(type(skeleton(config)).forward).parameters
+    if reads and 0 < highest < getattr(config, "type_vocab_size", highest + 1):
+        tokenizer.model_input_names = [*named, PARTS]
 
 
 def bare(backbone: PreTrainedModel) -> PreTrainedModel:
