@@ -77,6 +77,11 @@ def shares_blocks(backbone: PreTrainedModel) -> bool:
     return len(blocks(backbone)) < int(backbone.config.num_hidden_layers)
 
 
+def is_causal(config: PretrainedConfig) -> bool:
+    """Whether each token attends to itself and to those before it alone, as in a decoder."""
+    return any(getattr(module, "is_causal", False) for module in skeleton(config).modules())
+
+
 def positions(config: PretrainedConfig) -> int | None:
     """Most tokens of a text; ``None`` where the model sets no limit.
 
