@@ -44,21 +44,59 @@ def width(config: PretrainedConfig) -> int:
 def blocks(backbone: PreTrainedModel) -> dict[str, nn.Module]:
     """The transformer blocks by dotted name, first layer first.
 
-    They are the list of ``num_hidden_layers`` modules that hold attention. A family that shares
-    one block among its layers has a shorter list; its outermost one with attention is taken.
+    They are the list of ``num_hidden_layers`` modules that hold attention. A family whose layers
+    share blocks has a shorter list; its outermost one with attention is taken. Where each module
+    of that list holds a list of blocks in turn, as groups of layers do, the blocks are those.
 
     Returns:
         Empty if there is no list of modules with attention.
     """
-    lists = [
-        (name, module)
+    lists = {
+        name: module
         for name, module in backbone.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) and _holds_attention(module[0])
-    ]
-    whole = [entry for entry in lists if len(entry[1]) == backbone.config.num_hidden_layers]
-    for name, module in whole or lists:
-        return {f"{name}.{index}": block for index, block in enumerate(module)}
+    }
+    layers = backbone.config.num_hidden_layers
+    outer = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    for top in sorted(outer, key=lambda name: len(lists[name]) != layers)[:1]:
+        grouped = [
+            name
+            for name, inner in lists.items()
+            if name.startswith(f"{top}.") and all(map(_holds_attention, inner))
+        ]
+        return {
+            f"{name}.{index}": block
+            for name in grouped or [top]
+            for index, block in enumerate(lists[name])
+        }
     return {}
+
+
+def shares_blocks(backbone: PreTrainedModel) -> bool:
+    """Whether a block computes several layers, as ALBERT's do."""
+    return len(blocks(backbone)) < int(backbone.config.num_hidden_layers)
+
+
+def is_causal(config: PretrainedConfig) -> bool:
+    """Whether each token attends to itself and to those before it alone, as in a decoder."""
+    return any(getattr(module, "is_causal", False) for module in skeleton(config).modules())
+
+
+def positions(config: PretrainedConfig) -> int | None:
+    """Most tokens of a text; ``None`` where the model sets no limit.
+
+    Families that number positions from behind that of padding have fewer than their table holds.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    if not most:
+        return None
+    tables = (
+        module
+        for name, module in skeleton(config).named_modules()
+        if isinstance(module, nn.Embedding) and name.endswith("position_embeddings")
+    )
+    reserved = [table.padding_idx + 1 for table in tables if table.padding_idx is not None]
+    return int(most) - max(reserved, default=0)
 
 
 def linears(block: nn.Module) -> dict[str, nn.Linear]:

@@ -177,3 +177,17 @@ class BatchStore:
             self._kept.popitem(last=False)
         self._kept[key] = list(batches)
         return self._kept[key]
+
+
+def evenly(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """Batches that stand for all, which are sorted by length.
+
+    Args:
+        batches: one or more.
+        count: of them, from the middle of as many equal stretches; where there are fewer, all of
+            them are repeated until they are enough.
+    """
+    if len(batches) < count:
+        return [*batches] * -(-count // len(batches))
+    stretch = len(batches) / count
+    return [batches[int((number + 0.5) * stretch)] for number in range(count)]

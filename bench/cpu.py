@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from bench.attention import attend
 
@@ -44,6 +44,24 @@ class CpuKernels(TorchFunctionMode):
         self._masks: tuple[Tensor, Tensor] | None = None
         self._packed: dict[int, _Packed] = {}
         self._states: _Rounded | None = None
+
+    def again(self) -> contextlib.AbstractContextManager[object]:
+        """Itself, to be entered later and then to draw the masks it would draw now."""
+        return self._from(None if self._random is None else self._random.bit_generator.state)
+
+    @contextlib.contextmanager
+    def _from(self, state: Mapping[str, Any] | None) -> Iterator[None]:
+        if self._random is None or state is None:
+            with self:
+                yield
+            return
+        generator = self._random.bit_generator
+        now, generator.state = generator.state, state
+        try:
+            with self:
+                yield
+        finally:
+            generator.state = now
 
     def __torch_function__(
         self,
@@ -154,6 +172,12 @@ class CpuKernels(TorchFunctionMode):
         kept = torch.tensor(1 / (1 - p), dtype=torch.bfloat16).view(torch.int16).item()
         noise = np.bitwise_and(np.bitwise_not(drawn, out=drawn), np.int16(kept), out=drawn)
         return torch.from_numpy(noise).view(torch.bfloat16).view(*shape).to(dtype)
+
+
+def same_kernels() -> contextlib.AbstractContextManager[object]:
+    """The kernels that are active now, for what is computed a second time: they drop the same."""
+    active = [m for m in _get_current_function_mode_stack() if isinstance(m, CpuKernels)]
+    return active[-1].again() if active else contextlib.nullcontext()
 
 
 def kernels(

@@ -187,3 +187,9 @@ class Faults:
         """Raises one error with all faults, if there are any."""
         if self.problems:
             raise kind(*self.problems)
+
+
+def summary(error: Exception) -> str:
+    """One line: the error's first, and its next where that only announces it, as compilers' do."""
+    lines = [line for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines[0].endswith(":") and len(lines) > 1 else lines[0].strip()

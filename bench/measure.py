@@ -145,7 +145,9 @@ class PeakMemory:
     process would also hold what earlier trials have given back to the allocator. glibc goes
     through every free piece of memory to tell, which takes as long as a question by itself once
     a worker has run some trials: so only a batch larger than those before it is looked at. The
-    first does not count among those, since the optimizer takes its memory at its first step.
+    first does not count among those, since the optimizer takes its memory at its first step. Where
+    blocks are computed again for their gradients, the activations of one are alive then: it is
+    looked at these moments too.
 
     Args:
         device: where the model computes.
@@ -156,6 +158,7 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         self._largest: int | None = None
+        self._looking = False
         self._start = self._peak = _bytes_in_use()
 
     def watch(self, model: nn.Module) -> None:
@@ -165,9 +168,17 @@ class PeakMemory:
 
     def _look(self, model: nn.Module, given: tuple[Batch], _: object) -> None:
         tokens = given[0].padded_tokens
-        if not model.training or tokens <= (self._largest or 0):
-            return
-        self._largest = 0 if self._largest is None else tokens
+        self._looking = model.training and tokens > (self._largest or 0)
+        if self._looking:
+            self._largest = 0 if self._largest is None else tokens
+            self._note()
+
+    def look_again(self) -> None:
+        """Looks once more, if it did during the forward pass: activations have been made again."""
+        if self._looking:
+            self._note()
+
+    def _note(self) -> None:
         now = _bytes_in_use()
         if now is not None and self._peak is not None:
             self._peak = max(self._peak, now)
@@ -210,13 +221,16 @@ def _bytes_in_use() -> int | None:
     return int(info.uordblks + info.hblkhd)
 
 
-def environment(device: torch.device, precision: str, attention: str) -> Environment:
+def environment(
+    device: torch.device, precision: str, attention: str, *, compiled: bool = False
+) -> Environment:
     """Where this process computes."""
     return Environment(
         device=device_name(device),
         precision=precision,
         threads=torch.get_num_threads(),
         attention=attention,
+        compiled=compiled,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
         packages={name: version(name) for name in PACKAGES},

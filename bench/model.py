@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 from bench.batches import Batch, Inputs
+from bench.checkpointing import checkpoint_blocks
+from bench.compiling import compiled
+from bench.cpu import same_kernels
 from bench.last_block import LeadingTokens
 from bench.spec import Pooling, Precision
 
@@ -24,6 +28,9 @@ class MultipleChoiceModel(nn.Module):
         width: size of the backbone's hidden states.
         pooling: the vector that is read; see ``pooled``.
         dropout: before the linear map.
+
+    Attributes:
+        recomputed: called in training when a checkpointed block has been computed again.
     """
 
     def __init__(
@@ -34,7 +41,9 @@ class MultipleChoiceModel(nn.Module):
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, 1)
+        self.recomputed: list[Callable[[], object]] = []
         self._leading: LeadingTokens | None = None
+        self._compiled: Callable[[Inputs], torch.Tensor] | None = None
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of shape ``(questions, widest)`` in float32; ``-inf`` where there is no choice."""
@@ -50,18 +59,47 @@ class MultipleChoiceModel(nn.Module):
         """The pooled vector of each sequence, ``(sequences, width)`` in float32."""
         mask = inputs["attention_mask"]
         with self._leading.of(mask.shape[1]) if self._leading else contextlib.nullcontext():
-            hidden = self.backbone(**inputs).last_hidden_state
+            hidden = self._states(inputs) if self._compiled is None else self._compiled(inputs)
         return pooled(hidden, mask, self.pooling).float()
+
+    def _states(self, inputs: Inputs) -> torch.Tensor:
+        hidden: torch.Tensor = self.backbone(**inputs).last_hidden_state
+        return hidden
+
+    def compile_backbone(self) -> None:
+        """From now on computes by a compiled form of the backbone, made when it first computes.
+
+        Until the backbone is given another form, see ``leave_out_unread``.
+        """
+        self._compiled = compiled(self._states)
+
+    def checkpoint(self, *, compiled: bool = False) -> None:
+        """From now on keeps no activations inside the backbone's blocks while it trains.
+
+        Args:
+            compiled: whether the backbone will be compiled.
+
+        Raises:
+            ValueError: the backbone cannot be checkpointed.
+        """
+        if compiled:
+            checkpoint_blocks(self.backbone)
+        else:
+            checkpoint_blocks(self.backbone, (same_kernels, self._as_now), self.recomputed)
+
+    def _as_now(self) -> contextlib.AbstractContextManager[None]:
+        return self._leading.again() if self._leading else contextlib.nullcontext()
 
     def leave_out_unread(self, sample: Inputs) -> None:
         """From now on computes no state that nothing reads, where that gives the same vectors.
 
         To be called again when the backbone has been given another form, in evaluation and in the
-        precision the model will compute in.
+        precision the model will compute in; what was compiled of the former is let go.
 
         Args:
             sample: a few sequences, to compare the vectors.
         """
+        self._compiled = None
         self._compute_whole()
         if self.pooling != "cls":
             return

@@ -20,8 +20,8 @@ from bench.strategy import Strategy
 
 DISTRIBUTION = "paretune"
 RESULT_MODULES = (
-    "anatomy", "last_block", "source", "model", "tokens", "batches", "attention", "cpu", "train",
-    "measure", "workbench", "trial",
+    "anatomy", "last_block", "checkpointing", "compiling", "source", "model", "tokens", "batches",
+    "attention", "cpu", "train", "measure", "workbench", "trial",
 )  # fmt: skip
 """Modules of ``bench`` that decide what comes out of a trial."""
 

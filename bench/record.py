@@ -92,6 +92,8 @@ class Seconds(Part):
         validation: scoring the validation split.
         checkpoint: writing the trained tensors.
         train_per_question: ``train`` over the questions seen.
+        compile: making the compiled forms of the backbone, with the passes that takes; 0 where
+            nothing is compiled.
         lost: spent in attempts that came to nothing.
         device_shared: whether other trials may have used the device meanwhile.
     """
@@ -100,6 +102,7 @@ class Seconds(Part):
     train: float
     validation: float
     checkpoint: float
+    compile: float = 0.0
     train_per_question: float
     lost: float
     device_shared: bool
@@ -152,6 +155,7 @@ class Environment(Part):
         precision: ``fp32`` or ``bf16``, as it was used.
         threads: threads of arithmetic on the CPU.
         attention: attention implementation of the backbone.
+        compiled: whether the backbone was compiled.
         python: version.
         system: operating system and architecture.
         packages: version by name.
@@ -161,6 +165,7 @@ class Environment(Part):
     precision: str
     threads: int
     attention: str
+    compiled: bool = False
     python: str
     system: str
     packages: dict[str, str]

@@ -16,7 +16,7 @@ from bench.model import MultipleChoiceModel
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
 from bench.train import Training
-from bench.workbench import Workbench
+from bench.workbench import Workbench, learns_inside
 
 STEPS = 4
 """Training steps that are timed, after as many that are not."""
@@ -58,7 +58,9 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
     peak, clock = peak_bytes(spec, workbench), workbench.stopwatch()
     with clock.span("load"):
         model = workbench.adapted(spec)
-    learns_inside = any(p.requires_grad for p in model.backbone.parameters())
+    if spec.settings.compile:
+        with clock.span("compile"):
+            workbench.compile(spec, model, _learner(spec, model, workbench))
     epoch = list(workbench.epoch(spec, 0, None))
     validation = list(workbench.validation.shortest_first(workbench.evaluation_batch))
     reading = _reading(model, workbench, validation, clock)
@@ -66,8 +68,8 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
     forms = 2 if type(spec.strategy).deploy is not Strategy.deploy else 1
     singles = single * (len(workbench.singles) + WARM_UPS) * forms
     batched = reading * _tokens(workbench.batched) / _tokens(validation)
-    always = clock.seconds["load"] + singles + batched
-    if not learns_inside:
+    always = sum(clock.seconds.values()) + singles + batched
+    if not learns_inside(model):
         all_read = reading * (1 + _tokens(epoch) / _tokens(validation))
         return Rehearsal(step=0.0, trial=always, once=all_read, peak_bytes=peak)
     training = _training(spec, model, workbench, epoch, clock)
@@ -96,21 +98,16 @@ def peak_bytes(spec: TrialSpec, workbench: Workbench) -> int | None:
     device, memory = workbench.device, PeakMemory(workbench.device)
     model = workbench.adapted(spec)
     memory.watch(model)
+    model.recomputed.append(memory.look_again)
     kept = workbench.train.kept_bytes(spec.settings.epochs) + workbench.validation.kept_bytes(1)
-    if not any(p.requires_grad for p in model.backbone.parameters()):
+    if not learns_inside(model):
         sequences = workbench.train.split.sequences + workbench.validation.split.sequences
         kept += sequences * workbench.backbone.config.hidden_size * VECTOR_BYTES
     else:
-        training = Training(
-            model,
-            spec.settings,
-            learning_rate=spec.learning_rate,
-            total_steps=2 * STEPS,
-            precision=workbench.precision,
-            seed=spec.seed,
-        )
         # The optimizer takes its memory at the end of the first step.
-        training.epoch([_longest(workbench.train, spec.settings.batch_size)] * 2)
+        _learner(spec, model, workbench).epoch(
+            [_longest(workbench.train, spec.settings.batch_size)] * 2
+        )
     answered = _longest(workbench.validation, workbench.evaluation_batch)
     predict(model, [_numbered(answered)], device=device, precision=workbench.precision)
     peak = memory.peak_bytes
@@ -140,6 +137,17 @@ def _numbered(batch: Batch) -> Batch:
     return replace(batch, rows=torch.arange(len(batch.rows)))
 
 
+def _learner(spec: TrialSpec, model: MultipleChoiceModel, workbench: Workbench) -> Training:
+    return Training(
+        model,
+        spec.settings,
+        learning_rate=spec.learning_rate,
+        total_steps=2 * STEPS,
+        precision=workbench.precision,
+        seed=spec.seed,
+    )
+
+
 def _training(
     spec: TrialSpec,
     model: MultipleChoiceModel,
@@ -148,14 +156,7 @@ def _training(
     clock: Stopwatch,
 ) -> float:
     """Seconds of an epoch."""
-    training = Training(
-        model,
-        spec.settings,
-        learning_rate=spec.learning_rate,
-        total_steps=2 * STEPS,
-        precision=workbench.precision,
-        seed=spec.seed,
-    )
+    training = _learner(spec, model, workbench)
     timed = _spread(epoch, STEPS)
     training.epoch(timed)
     seconds = clock.time(lambda: training.epoch(timed))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -19,10 +23,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from bench.anatomy import is_causal, skeleton
 from bench.errors import ModelError
 from bench.hub import hub_is_reachable
 
 BUNDLED = "bundled"
+PARTS = "token_type_ids"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors of sentence-transformers/all-MiniLM-L6-v2 at revision
 1110a243fdf4706b3f48f1d95db1a4f5529b4d41."""
@@ -83,6 +89,7 @@ class ModelSource:
         # Where its files are missing, transformers makes one that knows no word.
         if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise ModelError(f"{self.name}: no tokenizer (the folder holds no vocabulary)")
+        _tell_parts(tokenizer, self.config())
         return tokenizer
 
     def backbone(self) -> PreTrainedModel:
@@ -91,10 +98,31 @@ class ModelSource:
         Raises:
             ModelError: its weights cannot be loaded, or are not those of its configuration.
         """
+        backbone, drawn = self._loaded(AutoModel)
+        backbone = bare(backbone)
+        self._check_whole(backbone, drawn)
+        return backbone
+
+    def language_model(self) -> PreTrainedModel:
+        """A decoder with its head over the vocabulary, in float32.
+
+        Raises:
+            ModelError: it is no decoder, its weights cannot be loaded, or some are missing.
+        """
+        config = self.config()
+        if not is_causal(config) or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            raise ModelError(f"{self.name}: {config.model_type} is no decoder")
+        model, drawn = self._loaded(AutoModelForCausalLM)
+        model.config.use_cache = False
+        self._check_whole(model, drawn)
+        return model
+
+    def _loaded(self, kind: Any) -> tuple[PreTrainedModel, set[str]]:
+        """The model, and what transformers has drawn at random as it did not find it."""
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         try:
-            backbone, report = AutoModel.from_pretrained(
+            model, report = kind.from_pretrained(
                 self.folder,
                 dtype=torch.float32,
                 use_safetensors=True,
@@ -104,16 +132,31 @@ class ModelSource:
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{self.name}: {_first_line(error)}") from error
-        backbone = bare(backbone)
-        # transformers draws at random what it does not find.
-        drawn = report["missing_keys"] | {name for name, *_ in report["mismatched_keys"]}
-        wrong = sorted(drawn & dict(backbone.named_parameters()).keys())
+        return model, report["missing_keys"] | {name for name, *_ in report["mismatched_keys"]}
+
+    def _check_whole(self, model: PreTrainedModel, drawn: set[str]) -> None:
+        wrong = sorted(drawn & dict(model.named_parameters()).keys())
         if wrong:
             raise ModelError(
-                f"{self.name}: {len(wrong)} tensors of a {backbone.config.model_type} model are"
+                f"{self.name}: {len(wrong)} tensors of a {model.config.model_type} model are"
                 f" missing in the weights or have another shape: {', '.join(wrong[:3])}"
             )
-        return backbone
+
+
+def _tell_parts(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
+    """Has a tokenizer say of which part of a pair each token is, where the model reads that.
+
+    Those of transformers 5 leave it out for some models with embeddings of the parts, ALBERT's for
+    one, to which the choice would then look like more of the question.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    named = tokenizer.model_input_names
+    if backend is None or tokenizer.sep_token is None or PARTS in named:
+        return
+    highest = max(backend.encode("a", "b").type_ids)
+    reads = PARTS in inspect.signature(type(skeleton(config)).forward).parameters
+    if reads and 0 < highest < getattr(config, "type_vocab_size", highest + 1):
+        tokenizer.model_input_names = [*named, PARTS]
 
 
 def bare(backbone: PreTrainedModel) -> PreTrainedModel:

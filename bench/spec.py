@@ -31,6 +31,9 @@ class TrainSettings:
         head_dropout: dropout before the head.
         micro_batch: ``whole`` ends a trial whose batch does not fit into memory; ``auto`` has it
             compute the batch in halves, quarters … whose gradients are added up.
+        gradient_checkpointing: keep what goes into each block alone and compute the block again
+            for its gradients; less memory, more time, the same numbers.
+        compile: train and answer by what torch.compile makes of the backbone.
     """
 
     epochs: int = 3
@@ -43,6 +46,8 @@ class TrainSettings:
     clip_norm: float = 1.0
     head_dropout: float = 0.1
     micro_batch: MicroBatch = "whole"
+    gradient_checkpointing: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,6 +67,8 @@ class StudyFile(BaseModel):
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     micro_batch: MicroBatch = "whole"
+    gradient_checkpointing: bool = False
+    compile: bool = False
     train_limit: Count | None = None
     validation_limit: Count | None = None
     test_limit: Count | None = None
@@ -81,7 +83,8 @@ class StudyFile(BaseModel):
     @classmethod
     def _no_switch(cls, value: object, info: ValidationInfo) -> object:
         """``true`` would pass for the number 1."""
-        if isinstance(value, bool) and info.field_name != "halving":
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation is not bool:
             raise ValueError("is a switch; a number or a text is needed")
         return value
 

@@ -84,6 +84,13 @@ class Training:
             raise TrialDiverged(step, float(losses[first]))
         return float(losses.mean())
 
+    def rehearse(self, batches: Iterable[Batch]) -> None:
+        """Computes gradients as a training step does, and learns nothing from them."""
+        self._model.train()
+        for batch in batches:
+            self._gradients(batch)
+            self._optimizer.zero_grad(set_to_none=True)
+
     def _step(self, batch: Batch) -> torch.Tensor:
         """One optimizer step; the loss stays on the device, so that nothing waits for it."""
         loss = self._gradients(batch)

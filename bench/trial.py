@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save
 
-from bench.errors import StorageError, TrialDiverged, TrialRefused
+from bench.errors import StorageError, TrialDiverged, TrialRefused, summary
 from bench.measure import (
     PeakMemory,
     accuracy,
@@ -133,9 +133,7 @@ class Trial:
         with self._clock.span("load"):
             model = bench.adapted(spec)
             self._memory.watch(model)
-            features = bench.features(spec, model)
-        with self._clock.span("validation"):
-            before = bench.before(spec, model, features)
+            model.recomputed.append(self._memory.look_again)
         steps_per_epoch = -(-bench.train.split.questions // spec.settings.batch_size)
         training = Training(
             model,
@@ -145,6 +143,13 @@ class Trial:
             precision=bench.precision,
             seed=spec.seed,
         )
+        if spec.settings.compile:
+            with self._clock.span("compile"):
+                bench.compile(spec, model, training)
+        with self._clock.span("load"):
+            features = bench.features(spec, model)
+        with self._clock.span("validation"):
+            before = bench.before(spec, model, features)
         torch.manual_seed(spec.seed)  # of dropout on a GPU, whatever the strategy has drawn before
         return _Learner(model=model, training=training, features=features, before=before)
 
@@ -187,6 +192,7 @@ class Trial:
             update={
                 "status": Status.COMPLETED,
                 "reason": None,
+                "seconds": self._seconds(),
                 "parameters": parameters.model_copy(
                     update={"stored_bytes": len(content), "added_at_inference": left}
                 ),
@@ -227,7 +233,10 @@ class Trial:
             peak_bytes=self._memory.peak_bytes,
             micro_batch=micro_batch if micro_batch < self.spec.settings.batch_size else None,
             environment=environment(
-                bench.device, bench.precision, str(bench.backbone.config._attn_implementation)
+                bench.device,
+                bench.precision,
+                str(bench.backbone.config._attn_implementation),
+                compiled=self.spec.settings.compile,
             ),
         )
 
@@ -239,6 +248,7 @@ class Trial:
             train=spans["train"],
             validation=spans["validation"],
             checkpoint=spans.get("checkpoint", 0.0),
+            compile=spans.get("compile", 0.0),
             train_per_question=spans["train"] / seen,
             lost=0.0,
             device_shared=self._bench.device_shared,
@@ -278,11 +288,11 @@ def failure(spec: TrialSpec, error: Exception) -> TrialRecord:
         return TrialRecord.of(spec, Status.SKIPPED, reason=error.reason)
     if isinstance(error, TrialDiverged):
         return TrialRecord.of(spec, Status.DIVERGED, reason=str(error))
-    summary = scrub(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+    told = scrub(summary(error))
     if is_out_of_memory(error):
-        reason = f"batch of {spec.settings.batch_size} questions does not fit: {summary}"
+        reason = f"batch of {spec.settings.batch_size} questions does not fit: {told}"
         return TrialRecord.of(spec, Status.OUT_OF_MEMORY, reason=reason)
     lines = scrub("".join(traceback.format_exception(error))).splitlines()
     return TrialRecord.of(
-        spec, Status.FAILED, reason=summary, traceback="\n".join(lines[-TRACEBACK_LINES:])
+        spec, Status.FAILED, reason=told, traceback="\n".join(lines[-TRACEBACK_LINES:])
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from bench.batches import Batch, BatchStore
+from bench.batches import Batch, BatchStore, evenly
 from bench.clock import Stopwatch
+from bench.compiling import extremes
 from bench.cpu import kernels
 from bench.errors import TrialRefused
 from bench.measure import accuracy, latency, pass_seconds, predict
@@ -23,7 +24,7 @@ from bench.record import Inference
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
 from bench.tokens import TokenSplit
-from bench.train import autocast
+from bench.train import Training, autocast
 
 EVALUATION_BATCH = {"cpu": 8, "cuda": 64}
 """Questions per batch when nothing is learnt, by kind of device. A core is busy with eight, and
@@ -118,7 +119,38 @@ class Workbench:
             store_in_bf16(model.backbone)
         model.to(self.device)
         self._leave_out_unread(model)
+        if spec.settings.gradient_checkpointing:
+            model.checkpoint(compiled=spec.settings.compile)
+        if spec.settings.compile:
+            model.compile_backbone()
         return model
+
+    def compile(self, spec: TrialSpec, model: MultipleChoiceModel, training: Training) -> None:
+        """Has the compiler make the forms that a trial needs, by passes over unequal batches.
+
+        Args:
+            spec: the trial.
+            model: as ``adapted`` gave it.
+            training: of the model; learns nothing here.
+        """
+        if learns_inside(model):
+            batches = self.train.epoch(spec.settings.batch_size, spec.seed, 0)
+            training.rehearse(extremes(list(batches)))
+        else:
+            for store in (self.train, self.validation):
+                batches = store.shortest_first(self.evaluation_batch)
+                self._vectors(model, extremes(list(batches)))
+        self._compile_answers(model)
+
+    def _compile_answers(self, model: MultipleChoiceModel) -> None:
+        batches = self.validation.shortest_first(self.evaluation_batch)
+        pass_seconds(
+            model,
+            extremes([*batches, *self.singles]),
+            device=self.device,
+            precision=self.precision,
+            stopwatch=self.stopwatch(),
+        )
 
     def features(self, spec: TrialSpec, model: MultipleChoiceModel) -> Features | None:
         """The vectors of all questions, if nothing inside the backbone learns.
@@ -126,7 +158,7 @@ class Workbench:
         Such a backbone is a function: it reads each question once, without dropout, and the next
         trial of the same strategy and seed reads none.
         """
-        if any(parameter.requires_grad for parameter in model.backbone.parameters()):
+        if learns_inside(model):
             return None
         source = (spec.strategy, spec.seed)
         if self._features is None or self._features.source != source:
@@ -200,10 +232,7 @@ class Workbench:
             undeployed = latency(taken[: len(ones)], single_sizes)
             if spec.confirms:
                 undeployed_batched = latency(taken[len(ones) :], batch_sizes)
-        model.backbone = strategy.deploy(model.backbone.eval())
-        if self.precision == "bf16":
-            store_in_bf16(model.backbone, trained_too=True)
-        self._leave_out_unread(model)
+        self._to_deployed_form(spec, model, stopwatch)
         taken = seconds([*ones, *batches])
         throughput = sum(batch_sizes) / sum(taken[len(ones) :])
         return Inference(
@@ -214,6 +243,18 @@ class Workbench:
             undeployed=undeployed,
             undeployed_batched=undeployed_batched,
         )
+
+    def _to_deployed_form(
+        self, spec: TrialSpec, model: MultipleChoiceModel, stopwatch: Stopwatch
+    ) -> None:
+        model.backbone = spec.strategy.deploy(model.backbone.eval())
+        if self.precision == "bf16":
+            store_in_bf16(model.backbone, trained_too=True)
+        self._leave_out_unread(model)
+        if spec.settings.compile:
+            with stopwatch.span("compile"):
+                model.compile_backbone()
+                self._compile_answers(model)
 
     @cached_property
     def singles(self) -> list[Batch]:
@@ -232,31 +273,27 @@ class Workbench:
         with autocast(self.device, self.precision):
             model.leave_out_unread(self.singles[0].inputs)
 
-    @torch.no_grad()
     def _read(self, model: MultipleChoiceModel, store: BatchStore) -> torch.Tensor:
         """The vector of each sequence of a split."""
         width = self.backbone.config.hidden_size
         vectors = torch.empty(store.split.sequences, width, device=self.device)
+        batches = list(store.shortest_first(self.evaluation_batch))
+        for batch, found in zip(batches, self._vectors(model, batches), strict=True):
+            vectors[batch.sequences] = found
+        return vectors
+
+    @torch.no_grad()
+    def _vectors(self, model: MultipleChoiceModel, batches: Iterable[Batch]) -> list[torch.Tensor]:
+        """Those of each batch."""
         model.eval()
         with autocast(self.device, self.precision), kernels(self.device):
-            for batch in store.shortest_first(self.evaluation_batch):
-                vectors[batch.sequences] = model.read(batch.inputs)
-        return vectors
+            return [model.read(batch.inputs) for batch in batches]
+
+
+def learns_inside(model: MultipleChoiceModel) -> bool:
+    """Whether anything but the head is trained."""
+    return any(parameter.requires_grad for parameter in model.backbone.parameters())
 
 
 def _with_vectors(batches: Iterable[Batch], vectors: torch.Tensor) -> Iterator[Batch]:
     return (replace(batch, vectors=vectors[batch.sequences]) for batch in batches)
-
-
-def evenly(batches: Sequence[Batch], count: int) -> list[Batch]:
-    """Batches that stand for all, which are sorted by length.
-
-    Args:
-        batches: one or more.
-        count: of them, from the middle of as many equal stretches; where there are fewer, all of
-            them are repeated until they are enough.
-    """
-    if len(batches) < count:
-        return [*batches] * -(-count // len(batches))
-    stretch = len(batches) / count
-    return [batches[int((number + 0.5) * stretch)] for number in range(count)]

@@ -1,9 +1,10 @@
-"""Tiny random backbones of eight families: width 32, four heads, 128 words, seeded."""
+"""Tiny random backbones of ten families: width 32, four heads, 128 words, seeded."""
 
 from __future__ import annotations
 
 import torch
 from transformers import (
+    AlbertConfig,
     AutoModel,
     BertConfig,
     DebertaV2Config,
@@ -11,6 +12,7 @@ from transformers import (
     ElectraConfig,
     LlamaConfig,
     ModernBertConfig,
+    MPNetConfig,
     PretrainedConfig,
     PreTrainedModel,
     Qwen3Config,
@@ -77,6 +79,14 @@ def _qwen3() -> PretrainedConfig:
     return Qwen3Config(**_COMMON, num_key_value_heads=KEY_VALUE_HEADS, head_dim=16)
 
 
+def _albert() -> PretrainedConfig:
+    return AlbertConfig(**_COMMON, embedding_size=16)
+
+
+def _mpnet() -> PretrainedConfig:
+    return MPNetConfig(**_COMMON | {"pad_token_id": 1, "bos_token_id": 0})
+
+
 def _llama() -> PretrainedConfig:
     return LlamaConfig(**_COMMON, num_key_value_heads=KEY_VALUE_HEADS)
 
@@ -88,6 +98,8 @@ CONFIGS = {
     "electra": _electra,
     "deberta-v2": _deberta,
     "modernbert": _modernbert,
+    "albert": _albert,
+    "mpnet": _mpnet,
     "qwen3": _qwen3,
     "llama": _llama,
 }

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from bench.anatomy import skeleton
+from bench.anatomy import is_causal, skeleton
 from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
+from bench.errors import ModelError
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.measure import count
+from bench.questions import Question
 from bench.search.run import write_report
-from bench.source import locate
+from bench.source import ModelSource, locate
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.strategy import Strategy, installed_strategies
-from bench.zero_shot import cosine_accuracy
+from bench.zero_shot import cosine_accuracy, likelihood_accuracy
 from reports import show
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view
@@ -89,6 +92,20 @@ def list_datasets() -> int:
     return SUCCESS
 
 
+def _print_zero_shot(source: ModelSource, questions: Sequence[Question], split: str) -> None:
+    """Scores before any training; that one of a decoder cannot be had is told, the rest can."""
+    score = f"{cosine_accuracy(source, questions):.3f}"
+    out.print(f"zero-shot cosine of {plain(source.name)} on {split}: {score}")
+    if not is_causal(source.config()):
+        return
+    told = f"zero-shot likelihood of {plain(source.name)} on {split}"
+    try:
+        score = f"{likelihood_accuracy(source, questions):.3f}"
+    except ModelError as error:
+        score = f"none ({plain('; '.join(error.problems))})"
+    out.print(f"{told}: {score}", highlight=False, markup=False, soft_wrap=True)
+
+
 def describe_dataset(name: str, model: str | None) -> int:
     """Prints sizes, label balance, baselines and examples of a dataset."""
     dataset = load_dataset(name)
@@ -109,8 +126,7 @@ def describe_dataset(name: str, model: str | None) -> int:
     if model:
         source = locate(model)
         for split in SPLITS[1:]:
-            score = cosine_accuracy(source, dataset.splits[split])
-            out.print(f"zero-shot cosine of {plain(source.name)} on {split}: {score:.3f}")
+            _print_zero_shot(source, dataset.splits[split], split)
     for question in dataset.splits["train"][:EXAMPLES]:
         out.print(f"\n{plain(question.text)}", markup=False, highlight=False)
         for index, choice in enumerate(question.choices):

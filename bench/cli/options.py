@@ -16,6 +16,22 @@ Run = Annotated[
 ]
 """A ``Location``, which Typer does not know."""
 
+GradientCheckpointing = Annotated[
+    bool | None,
+    typer.Option(
+        "--gradient-checkpointing/--no-gradient-checkpointing",
+        help="Compute each block again for its gradients: less memory, more time.",
+        show_default="--no-gradient-checkpointing",
+    ),
+]
+Compile = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        help="Train and answer by what torch.compile makes of the model.",
+        show_default="--no-compile",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 InsecureCluster = Annotated[
     bool, typer.Option("--insecure-cluster", help="Join a cluster that asks for no token.")

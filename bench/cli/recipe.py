@@ -160,12 +160,18 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
         words += ["--set", f"{record.strategy}.{knob}={_yaml(value)}"]
     words += ["--trials", "1", "--confirm", "0"]
     for setting in shown:
-        words += [f"--{setting.replace('_', '-')}", str(asked[setting])]
+        words += _option(setting.replace("_", "-"), asked[setting])
     for split, limit in inputs.limits.items():
         words += [f"--{split}-limit", str(limit)]
     words += ["--seed", str(record.seed)] if record.seed or needs_file else []
     words += ["--no-halving"] if needs_file else []
     return shown_command(words)
+
+
+def _option(name: str, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}", str(value)]
 
 
 def _yaml(value: Value) -> str:

@@ -13,6 +13,7 @@ from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
 from bench.cli.sweep_command import without_option
+from bench.compiling import cannot_compile
 from bench.errors import Faults, LedgerError, StudyError
 from bench.location import RUNS, Location, location
 from bench.provenance import shown_command
@@ -116,6 +117,8 @@ def _checked(request: Request) -> tuple[Prepared, Options]:
     faults, share = Faults(), WHOLE
     trackers: tuple[str, ...] = ()
     study, budget, care = read_request(request, faults)
+    if study.file.compile and request.address is None and (reason := cannot_compile()):
+        faults.add(reason)
     with faults.gathered():
         share = make_share(request.shard)
     with faults.gathered():

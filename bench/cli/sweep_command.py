@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import InsecureCluster, Json, Model
+from bench.cli.options import Compile, GradientCheckpointing, InsecureCluster, Json, Model
 from bench.cli.supervise import is_supervised, supervise
 from bench.errors import LedgerError
 
@@ -25,6 +25,7 @@ STUDY_KEYS = (
     "name", "model", "dataset", "strategies", "trials", "epochs", "batch_size", "micro_batch",
     "max_length", "train_limit", "validation_limit", "test_limit", "pooling", "seed", "sampler",
     "confirm", "halving", "reduction_factor", "grace_epochs", "precision",
+    "gradient_checkpointing", "compile",
 )  # fmt: skip
 """Parameters of ``sweep`` that are keys of a study file."""
 
@@ -122,6 +123,8 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     precision: Annotated[
         str | None, typer.Option(help="auto, fp32 or bf16.", show_default="auto")
     ] = None,
+    gradient_checkpointing: GradientCheckpointing = None,
+    compile: Compile = None,  # noqa: A002 - the option's name
     cpus_per_trial: Annotated[
         float | None, typer.Option(help="Cores.", min=0, show_default="1")
     ] = None,

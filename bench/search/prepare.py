@@ -9,6 +9,8 @@ from pathlib import Path
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from upath import UPath
 
+from bench.anatomy import positions
+from bench.checkpointing import cannot_checkpoint
 from bench.data import Limits
 from bench.errors import Faults
 from bench.ledger import Ledger
@@ -67,10 +69,11 @@ def _unfit(
 ) -> list[str]:
     """What the model cannot do of what is asked."""
     problems = []
-    known = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
-    positions = min(limit for limit in known if limit)
-    if file.max_length > positions:
-        problems.append(f"--max-length {file.max_length}: the model has {positions} positions")
+    most = min(limit for limit in (positions(config), tokenizer.model_max_length) if limit)
+    if file.max_length > most:
+        problems.append(f"--max-length {file.max_length}: the model has {most} positions")
+    if file.gradient_checkpointing and (reason := cannot_checkpoint(config)):
+        problems.append(f"--gradient-checkpointing: {reason}; leave it out, or use another model")
     if file.pooling == "cls" and tokenizer.cls_token is None:
         problems.append(
             "--pooling cls: this model's text does not begin with a [CLS] token; use"

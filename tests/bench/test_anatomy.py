@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from transformers import AlbertConfig, BertConfig, FNetConfig, GPT2Config, GPTNeoXConfig
 
@@ -10,20 +11,63 @@ from bench.anatomy import (
     blocks,
     feed_forward_output,
     freeze,
+    positions,
     projections,
+    shares_blocks,
     skeleton,
 )
 from strategies.adapter import Adapter
 from strategies.lora import LoRA
-from tests.tiny import tiny
+from tests.tiny import CONFIGS, sentences, tiny
 
 
 def test_layers_that_share_one_block_give_one_block() -> None:
     backbone = skeleton(AlbertConfig(hidden_size=64, num_attention_heads=4, intermediate_size=96))
     (block,) = blocks(backbone).values()
-    assert projections(block, "query") == ["albert_layers.0.attention.query"]
-    assert attention_output(block, 64) == "albert_layers.0.attention.dense"
-    assert feed_forward_output(block, 64) == "albert_layers.0.ffn_output"
+    assert shares_blocks(backbone)
+    assert projections(block, "query") == ["attention.query"]
+    assert attention_output(block, 64) == "attention.dense"
+    assert feed_forward_output(block, 64) == "ffn_output"
+
+
+@pytest.mark.parametrize(
+    ("layers", "groups", "inner"),
+    [(12, 1, 1), (2, 2, 1), (3, 1, 2), (2, 1, 2), (4, 2, 4), (4, 2, 2)],
+)
+def test_every_block_of_every_group_is_found_whatever_their_numbers(
+    layers: int, groups: int, inner: int
+) -> None:
+    config = AlbertConfig(
+        hidden_size=32,
+        num_attention_heads=4,
+        intermediate_size=48,
+        num_hidden_layers=layers,
+        num_hidden_groups=groups,
+        inner_group_num=inner,
+    )
+    backbone = skeleton(config)
+    found = blocks(backbone)
+    assert len(found) == groups * inner
+    assert shares_blocks(backbone) == (groups * inner < layers)
+    for name, block in found.items():
+        assert type(block).__name__ == "AlbertLayer"
+        assert backbone.get_submodule(name) is block
+    trained = [w for w in Adapter(bottleneck=5).adapt(backbone).parameters() if w.requires_grad]
+    assert sum(weight.numel() for weight in trained) == groups * inner * (2 * 32 * 5 + 32 + 5)
+
+
+def test_positions_that_padding_holds_are_not_counted_as_the_text_s() -> None:
+    for family, most in (("bert", 128), ("albert", 128), ("mpnet", 126), ("roberta", 127)):
+        config = CONFIGS[family]()
+        assert positions(config) == most
+        text = sentences(tokens=most)
+        assert tiny(family)(**text).last_hidden_state.shape[1] == most
+        with pytest.raises((IndexError, RuntimeError)):
+            tiny(family)(**sentences(tokens=most + 1))
+
+
+def test_a_model_that_computes_positions_sets_the_limit_of_its_configuration() -> None:
+    assert positions(CONFIGS["qwen3"]()) == 128
 
 
 def test_a_fused_projection_plays_every_role_and_is_named_once() -> None:

@@ -20,6 +20,7 @@ from bench.errors import (
     StudyError,
     TrialDiverged,
     TrialRefused,
+    summary,
 )
 
 EXAMPLES = [
@@ -74,3 +75,17 @@ def test_an_input_error_lists_all_problems() -> None:
 
 def test_a_single_problem_takes_one_line() -> None:
     assert str(DataError("the file is empty")) == "the dataset cannot be used: the file is empty"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "ValueError: one"),
+        (RuntimeError("the backend raised:\n\nno compiler\nmore"), "RuntimeError: the backend"
+         " raised: no compiler"),
+        (MemoryError(), "MemoryError:"),
+        (ValueError("nothing follows:"), "ValueError: nothing follows:"),
+    ],
+)  # fmt: skip
+def test_an_error_in_one_line_says_what_it_announces(error: Exception, line: str) -> None:
+    assert summary(error) == line

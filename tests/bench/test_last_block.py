@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AlbertConfig, AlbertModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.anatomy import blocks, linears
@@ -131,20 +131,15 @@ def test_a_strategy_that_reads_all_states_has_them_all(tokens: int | None) -> No
     assert torch.equal(vectors, expected)
 
 
-def test_a_block_that_all_layers_share_is_computed_whole() -> None:
+@pytest.mark.parametrize("family", ["albert", "mpnet"])
+def test_a_shared_block_or_one_without_such_a_module_is_computed_whole(family: str) -> None:
     torch.manual_seed(0)
-    config = AlbertConfig(
-        vocab_size=128,
-        embedding_size=16,
-        hidden_size=WIDTH,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=48,
-    )
-    model = scorer(AlbertModel(config, add_pooling_layer=False).eval())
-    expected = model.read(padded())
+    model = scorer(tiny(family))
+    expected, _ = read(model)
     model.leave_out_unread(sentences())
-    assert torch.equal(model.read(padded()), expected)
+    vectors, tokens = read(model)
+    assert tokens == TOKENS
+    assert torch.equal(vectors, expected)
 
 
 def test_a_backbone_called_by_itself_gives_all_states() -> None:

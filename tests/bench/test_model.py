@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import AlbertTokenizer, MPNetTokenizer, PreTrainedTokenizerBase
 
 from bench import model as bench_model
 from bench.batches import Batch, collate
 from bench.model import MultipleChoiceModel, choose_precision, pooled, store_in_bf16
-from bench.tokens import TokenSplit
+from bench.questions import Question
+from bench.source import locate
+from bench.tokens import TokenSplit, tokenise
 from strategies.lora import LoRA
 from tests.tiny import WIDTH, sentences, tiny
 
@@ -66,6 +72,52 @@ def test_each_choice_is_scored_as_if_it_stood_alone() -> None:
         alone = {name: tensor[row : row + 1, :size] for name, tensor in batch.inputs.items()}
         state = model.backbone(**alone).last_hidden_state.mean(dim=1)
         torch.testing.assert_close(logits[place], model.head(state)[0, 0])
+
+
+def _mpnet_words() -> PreTrainedTokenizerBase:
+    """Text begins with 0, ends with 2, is padded with 1; parts are separated by 2 2; no types."""
+    special = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
+    return MPNetTokenizer(vocab={word: i for i, word in enumerate([*special, *WORDS])})
+
+
+def _albert_words() -> PreTrainedTokenizerBase:
+    special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    return AlbertTokenizer(vocab=[(w, 0.0) for w in [*special, *(f"▁{w}" for w in WORDS)]])
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
+@pytest.mark.parametrize(
+    ("family", "words", "begins", "types"),
+    [("mpnet", _mpnet_words, 0, False), ("albert", _albert_words, 2, True)],
+)
+def test_vectors_are_those_of_the_family_s_own_tokenizer_whatever_it_pads_with(
+    family: str,
+    words: Callable[[], PreTrainedTokenizerBase],
+    begins: int,
+    types: bool,
+    pooling: bench_model.Pooling,
+    tmp_path: Path,
+) -> None:
+    words().save_pretrained(tmp_path)
+    tiny(family).save_pretrained(tmp_path)
+    source = locate(str(tmp_path))
+    tokenizer, backbone = source.tokenizer(), source.backbone().eval()
+    choices = ("wet", "dry water is wet", "dry dry dry dry dry")
+    question = Question(identifier="q", text="water is", choices=choices, answer=0)
+    split = tokenise([question], tokenizer, 64)
+    batch = collate(split, np.array([0], dtype=np.int32))
+    assert batch.inputs["input_ids"][:, 0].tolist() == [begins] * len(choices)
+    assert (split.types is not None) == types
+    torch.manual_seed(0)
+    model = MultipleChoiceModel(backbone, width=WIDTH, pooling=pooling, dropout=0.0).eval()
+    assert types == bool((batch.inputs.get("token_type_ids", torch.zeros(1)) == 1).any())
+    theirs = tokenizer(
+        [question.text] * len(choices), list(choices), padding=True, return_tensors="pt"
+    )
+    assert (theirs["input_ids"] == tokenizer.pad_token_id).any()
+    hidden = backbone(**theirs).last_hidden_state
+    expected = pooled(hidden, theirs["attention_mask"], pooling)
+    torch.testing.assert_close(model.read(batch.inputs), expected)
 
 
 def test_a_choice_that_does_not_exist_is_never_chosen_and_harms_no_gradient() -> None:

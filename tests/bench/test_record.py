@@ -67,6 +67,8 @@ OTHER_SETTINGS: dict[str, Any] = {
     "clip_norm": 2.0,
     "micro_batch": "auto",
     "head_dropout": 0.0,
+    "gradient_checkpointing": True,
+    "compile": True,
 }
 
 

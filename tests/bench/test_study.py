@@ -54,6 +54,14 @@ def test_the_training_settings_of_a_study_are_those_of_its_keys() -> None:
     assert study.file.settings == TrainSettings(epochs=9, pooling="mean")
 
 
+def test_switches_are_keys_and_a_switch_is_no_number(file: Path) -> None:
+    file.write_text("gradient_checkpointing: true\ncompile: true\n")
+    settings = load_study(file, {"compile": False}).file.settings
+    assert (settings.gradient_checkpointing, settings.compile) == (True, False)
+    (told,) = problems(epochs=True)
+    assert "is a switch" in told
+
+
 def test_defaults_of_a_study_are_those_of_the_training_settings() -> None:
     assert StudyFile().settings == TrainSettings()
 

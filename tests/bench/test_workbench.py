@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.batches import Batch, collate
-from bench.workbench import evenly
+from bench.batches import Batch, collate, evenly
 from tests.trials import make_questions
 
 SPLIT = make_questions(40)

@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.batches import Batch, collate
+from bench.batches import Batch, collate, evenly
 from bench.data import load_dataset
 from bench.model import MultipleChoiceModel, choose_precision, store_in_bf16
 from bench.source import BUNDLED, ModelSource, locate
 from bench.spec import TrainSettings
 from bench.tokens import tokenise, training_order
 from bench.train import Training, autocast
-from bench.workbench import evenly
 
 MANY_STEPS = 10_000
 

@@ -6,9 +6,12 @@ beside them and need no weights.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
-from torch import nn
-from transformers import BertConfig
+import torch
+from torch import Tensor, nn
+from transformers import AlbertConfig, BertConfig, MPNetConfig, PretrainedConfig
 
 from bench.anatomy import skeleton
 from bench.strategy import Strategy
@@ -19,9 +22,20 @@ from strategies.linear import Linear
 from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-from tests.tiny import HEADS, INNER, KEY_VALUE_HEADS, LAYERS, WIDTH, tiny
+from tests.tiny import HEADS, INNER, KEY_VALUE_HEADS, LAYERS, VOCABULARY, WIDTH, sentences, tiny
 
 QWEN_HEAD = 16
+NARROW = 16
+"""Width of ALBERT's embeddings."""
+
+BLOCK = 4 * (WIDTH**2 + WIDTH) + 2 * WIDTH * INNER + INNER + WIDTH + 2 * 2 * WIDTH
+"""Attention, feed-forward layer and two layer norms."""
+
+ALBERT = (VOCABULARY + 128 + 2 + 2) * NARROW + (NARROW + 1) * WIDTH + BLOCK
+"""Words, positions, types and their norm; the map to the width; one block for all layers."""
+
+MPNET = (VOCABULARY + 128 + 2) * WIDTH + LAYERS * BLOCK + 32 * HEADS
+"""Words, positions and their norm; the blocks; a bias per bucket of distances and head."""
 
 
 def _sizes(adapted: nn.Module) -> list[int]:
@@ -79,6 +93,29 @@ def test_the_pooler_is_the_difference_to_the_published_size_of_bert_base() -> No
             Adapter(bottleneck=5, placement="houlsby"),
             2 * LAYERS * (2 * WIDTH * 5 + WIDTH + 5),
         ),
+        ("albert", Full(), ALBERT),
+        ("albert", BitFit(), 7 * WIDTH + INNER + NARROW + WIDTH),
+        ("albert", LoRA(rank=3), 2 * 3 * (WIDTH + WIDTH)),
+        ("albert", LoRA(rank=3, targets="attention"), 4 * 3 * (WIDTH + WIDTH)),
+        (
+            "albert",
+            LoRA(rank=2, targets="all_linear"),
+            2 * (4 * (WIDTH + WIDTH) + 2 * (WIDTH + INNER)),
+        ),
+        ("albert", Adapter(bottleneck=5), 2 * WIDTH * 5 + WIDTH + 5),
+        ("albert", Adapter(bottleneck=5, placement="houlsby"), 2 * (2 * WIDTH * 5 + WIDTH + 5)),
+        ("albert", Prompt(length=5), 5 * NARROW),
+        ("albert", Prefix(length=5), 2 * 5 * WIDTH),
+        ("mpnet", Full(), MPNET),
+        ("mpnet", BitFit(), LAYERS * (7 * WIDTH + INNER) + WIDTH),
+        ("mpnet", LoRA(rank=3), LAYERS * 2 * 3 * (WIDTH + WIDTH)),
+        (
+            "mpnet",
+            LoRA(rank=2, targets="all_linear"),
+            LAYERS * 2 * (4 * (WIDTH + WIDTH) + 2 * (WIDTH + INNER)),
+        ),
+        ("mpnet", Adapter(bottleneck=5), LAYERS * (2 * WIDTH * 5 + WIDTH + 5)),
+        ("mpnet", Prompt(length=5), 5 * WIDTH),
         ("electra", Prompt(length=5), 5 * 16),
         ("llama", Prompt(length=5), 5 * WIDTH),
         ("electra", Prefix(length=5), LAYERS * 2 * 5 * WIDTH),
@@ -95,6 +132,47 @@ def test_the_post_hoc_adapter_trains_six_tensors_per_layer() -> None:
     sizes = _sizes(Adapter(bottleneck=5, placement="post_hoc").adapt(tiny("roberta")))
     assert len(sizes) == 6 * LAYERS
     assert sum(sizes) == LAYERS * (2 * WIDTH * 5 + WIDTH + 5 + 2 * WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("config", "published"),
+    [
+        (AlbertConfig(hidden_size=768, num_attention_heads=12, intermediate_size=3072), 11_683_584),
+        (MPNetConfig(vocab_size=30527, max_position_embeddings=514), 109_486_464),
+    ],
+    ids=lambda value: getattr(value, "model_type", str(value)),
+)
+def test_two_more_base_models_have_their_published_sizes_but_for_the_pooler(
+    config: PretrainedConfig, published: int
+) -> None:
+    assert sum(_sizes(skeleton(config))) + 768 * 768 + 768 == published
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [LoRA(targets="all_linear", init="gaussian"), Adapter(placement="houlsby"), Prefix(), BitFit()],
+    ids=repr,
+)
+@torch.no_grad()
+def test_every_layer_of_a_shared_block_reads_the_same_learned_weights(strategy: Strategy) -> None:
+    # One layer given its own output is the second layer.
+    shared = strategy.adapt(tiny("albert")).eval()
+    for weight in shared.parameters():
+        if weight.requires_grad:
+            weight.add_(torch.randn_like(weight) * 0.1)
+    whole = shared(**sentences()).last_hidden_state
+    encoder = cast(Any, shared).encoder
+    states: list[Tensor] = []
+    handle = encoder.albert_layer_groups[0].register_forward_hook(
+        lambda _, given, result: states.extend((given[0], result))
+    )
+    shared(**sentences())
+    handle.remove()
+    first_in, first_out, second_in, second_out = states
+    assert torch.equal(first_out, second_in)
+    torch.testing.assert_close(encoder.albert_layer_groups[0](second_in, None), second_out)
+    torch.testing.assert_close(second_out, whole)
+    assert not torch.allclose(first_in, first_out)
 
 
 def test_merged_lora_leaves_the_pretrained_structure() -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from unittest import mock
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from bench.cli import main
-from tests.folders import write_dataset
+from tests.folders import write_dataset, write_model
+from tests.tiny import CONFIGS
 
 
 def run(
@@ -67,6 +70,27 @@ def test_bad_input_is_one_message_with_exit_code_2_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_the_model_or_the_machine_cannot_do_is_refused_in_one_message(
+    command, tmp_path: Path
+) -> None:
+    from torch._inductor import config
+
+    model = write_model(tmp_path / "mpnet", family="mpnet")
+    data = write_dataset(tmp_path / "data")
+    asked = ("sweep", "--model", str(model), "--dataset", str(data), "--compile")
+    asked = (*asked, "--gradient-checkpointing", "--max-length", "128", "--out", "run")
+    with config.patch({"cpp.cxx": (None, "no-such-compiler")}):
+        code, _, error = command(*asked)
+
+    told = " ".join(error.split())
+    assert code == 2
+    assert "--compile: torch.compile needs a C++ compiler and there is none" in told
+    assert "install g++" in told
+    assert "transformers has no gradient checkpointing for MPNetModel; leave it out" in told
+    assert "--max-length 128: the model has 126 positions" in told
+    assert not (tmp_path / "run").exists()
+
+
 def test_every_fault_of_data_and_model_is_in_one_message(command, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     train, test = data / "train.jsonl", data / "test.jsonl"
@@ -118,6 +142,25 @@ def test_datasets_are_listed_and_described(command) -> None:
     assert described[0] == 0
     assert "2400" in described[1]
     assert "0.250" in described[1]
+
+
+def test_a_decoder_is_scored_by_likelihood_too_or_it_is_told_why_not(
+    command, tmp_path: Path
+) -> None:
+    folder, data = tmp_path / "decoder", write_dataset(tmp_path / "data", validation=4, test=4)
+    write_model(folder, family="llama", first_token=False)
+    asked = ("datasets", str(data), "--model", str(folder))
+    without = " ".join(command(*asked)[1].split())
+    AutoModelForCausalLM.from_config(CONFIGS["llama"]()).save_pretrained(folder)
+    code, output, _ = command(*asked)
+
+    told = (
+        "zero-shot likelihood of decoder on validation: none, the model cannot be used: decoder: 1"
+    )
+    assert told in without
+    assert code == 0
+    scores = re.findall(r"zero-shot likelihood of decoder on (\w+): [01]\.\d{3}", output)
+    assert scores == ["validation", "test"]
 
 
 def test_help_has_examples(command) -> None:

@@ -75,8 +75,9 @@ def test_the_command_read_back_is_exactly_the_configuration(name: str) -> None:
 
 def test_settings_limits_and_odd_names_come_back_too() -> None:
     settings = TrainSettings(
-        epochs=7, batch_size=4, max_length=64, pooling="mean", micro_batch="auto"
-    )
+        epochs=7, batch_size=4, max_length=64, pooling="mean", micro_batch="auto",
+        gradient_checkpointing=True, compile=True,
+    )  # fmt: skip
     inputs = Inputs(
         model="my models/it's $HOME", dataset="da ta", limits={"train": 30, "test": 9}, file=None
     )
