@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.errors import LedgerError
 from bench.location import Location
 from bench.record import Part, TrialRecord
-from bench.record_file import first_fault, read_files, to_json
+from bench.record_file import first_fault, read_files, read_records, to_json
 from bench.run_lock import closing, is_locked, locked_folder
 from bench.scrub import scrubbed
 from bench.share import WHOLE, Share
@@ -290,13 +290,3 @@ class Ledger:
                 self.begin(at_work.model_copy(update={"attempt": 0}))
             else:
                 remove(self._at_work(at_work.fingerprint))
-
-
-def read_records(paths: list[Location]) -> dict[Location, TrialRecord | str]:
-    """The record of each finished trial, or what is wrong with its file."""
-    return {
-        path: found
-        if isinstance(found, str) or found.fingerprint == path.stem
-        else f"holds the record of {found.fingerprint}"
-        for path, found in read_files(paths, TrialRecord).items()
-    }

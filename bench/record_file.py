@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.errors import LedgerError
 from bench.location import Location
+from bench.record import TrialRecord
 from bench.storage import is_link, read_all
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -62,3 +63,13 @@ def first_fault(error: OSError | ValidationError) -> str:
         place = ".".join(str(part) for part in first["loc"])
         return f"{place}: {first['msg']}" if place else str(first["msg"])
     return str(error)
+
+
+def read_records(paths: list[Location]) -> dict[Location, TrialRecord | str]:
+    """The record of each finished trial, or what is wrong with its file."""
+    return {
+        path: found
+        if isinstance(found, str) or found.fingerprint == path.stem
+        else f"holds the record of {found.fingerprint}"
+        for path, found in read_files(paths, TrialRecord).items()
+    }

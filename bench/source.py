@@ -252,9 +252,14 @@ def _from_hub(name: str) -> ModelSource:
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Content hash of vocabulary, special tokens and, where it can be told, normalisation."""
+    """Content hash of vocabulary, special tokens and, where it can be told, normalisation.
+
+    How texts were last cut or padded is no part of it, though tokenizers keep that too.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    whole = backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items())
+    whole: Any = sorted(tokenizer.get_vocab().items())
+    if backend is not None:
+        whole = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
     content = [whole, tokenizer.special_tokens_map]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -13,9 +13,10 @@ from rich.text import Text
 from bench.amounts import duration_of
 from bench.cli.console import SUCCESS, out
 from bench.errors import InputError
-from bench.ledger import AtWork, Ledger, read_records
+from bench.ledger import AtWork, Ledger
 from bench.location import Location
 from bench.record import TrialRecord
+from bench.record_file import read_records
 from bench.study_record import Run
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from bench.errors import LedgerError
-from bench.ledger import Ledger, read_records
+from bench.ledger import Ledger
 from bench.record import TrialRecord
+from bench.record_file import read_records
 
 Telling = Callable[[], Iterable[TrialRecord]]
 """Gives records that have come since it was last called."""

@@ -20,13 +20,13 @@ from optuna.trial import TrialState
 
 from bench.arm import Arm
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
+from bench.search.draws import Draws, Key, Values, key_of
 from bench.search.halving import Rungs
 from bench.search.news import Telling, no_news
 from bench.share import WHOLE, Share
 from bench.space import Choice, Dimension, Integer, Value
 from bench.spec import TrialSpec
 
-Values = dict[str, Value]
 MakeSpec = Callable[[Arm, int, Mapping[str, Value]], TrialSpec]
 
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
@@ -34,47 +34,6 @@ STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 
 REDRAWS = 100
 """Attempts to draw a configuration that is not there yet, before the remaining ones are tried."""
-
-
-class Draws:
-    """Configurations of an arm under the random sampler, by number.
-
-    They depend on nothing but arm and seed, so that resumed, parallel and sharded runs draw the
-    same. The arm's starts come first. In a space of finitely many configurations none comes twice,
-    which is why one is drawn after all before it; they are kept.
-
-    Args:
-        arm: any.
-        seed: of the sampler.
-    """
-
-    def __init__(self, arm: Arm, seed: int) -> None:
-        self._arm = arm
-        self._seed = seed
-        self._starts = [arm.complete(start) for start in arm.space.starts]
-        self._drawn = list(self._starts)
-        self._taken = set(map(_key, self._drawn))
-
-    def __getitem__(self, number: int) -> Values:
-        if number < len(self._starts):
-            return dict(self._starts[number])
-        if self._arm.space.size == math.inf:
-            return _draw(self._arm, number, self._seed, 0)
-        for index in range(len(self._drawn), number + 1):
-            attempts = (_draw(self._arm, index, self._seed, n) for n in itertools.count())
-            values = next(values for values in attempts if _key(values) not in self._taken)
-            self._drawn.append(values)
-            self._taken.add(_key(values))
-        return dict(self._drawn[number])
-
-
-def _key(values: Values) -> frozenset[tuple[str, Value]]:
-    """Equal for equal configurations."""
-    return frozenset(values.items())
-
-
-def _draw(arm: Arm, number: int, seed: int, attempt: int) -> Values:
-    return arm.space.draw(random.Random(f"{seed}/{arm.name}/{number}/{attempt}"))
 
 
 @dataclass(kw_only=True)
@@ -97,7 +56,7 @@ class _Progress:
     left: list[int]
     draws: Draws
     asked: dict[int, optuna.trial.Trial] = field(default_factory=dict)
-    taken: dict[frozenset[tuple[str, Value]], int] = field(default_factory=dict)
+    taken: dict[Key, int] = field(default_factory=dict)
     again: dict[int, Values] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
 
@@ -185,7 +144,7 @@ class Plan:
         progress = self._progress[record.arm]
         values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
         mine = record.number in progress.left
-        progress.taken.setdefault(_key(values), record.number)
+        progress.taken.setdefault(key_of(values), record.number)
         if mine and (record.status in RETRIED_ON_RESUME or self.rungs.void(record)):
             progress.again[record.number] = values
             return False
@@ -215,7 +174,7 @@ class Plan:
         name = max(self._progress, key=lambda name: len(self._progress[name].left))
         number = self._progress[name].left.pop(0)
         values = self._values(name, number)
-        self._progress[name].taken[_key(values)] = number
+        self._progress[name].taken[key_of(values)] = number
         return self._make_spec(self._arms[name], number, values)
 
     def finish(self, record: TrialRecord) -> None:
@@ -241,7 +200,7 @@ class Plan:
             return values
         for _ in range(REDRAWS):
             trial = progress.study.ask(self._distributions(name))
-            if _key(trial.params) not in progress.taken:
+            if key_of(trial.params) not in progress.taken:
                 progress.asked[number] = trial
                 return dict(trial.params)
             progress.study.tell(trial, state=TrialState.FAIL)
@@ -263,14 +222,14 @@ class Plan:
         left its own; as nobody has two, that leads to a free one, another for every number.
         """
         values = progress.draws[number]
-        while (owner := progress.taken.get(_key(values), number)) != number:
+        while (owner := progress.taken.get(key_of(values), number)) != number:
             values = progress.draws[owner]
         return values
 
     def _first_untaken(self, progress: _Progress) -> Values:
         """A configuration of a nearly exhausted finite space, drawn until it is a new one."""
         untaken = (progress.draws[index] for index in itertools.count())
-        return next(values for values in untaken if _key(values) not in progress.taken)
+        return next(values for values in untaken if key_of(values) not in progress.taken)
 
     def _distributions(self, name: str) -> dict[str, BaseDistribution]:
         knobs = self._arms[name].space.knobs

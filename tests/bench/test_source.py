@@ -85,6 +85,16 @@ def test_the_fingerprint_of_a_tokenizer_follows_its_words() -> None:
     assert tokenizer_fingerprint(_tokenizer(*reversed(WORDS))) != first
 
 
+def test_the_fingerprint_of_a_tokenizer_does_not_know_how_texts_were_cut() -> None:
+    tokenizer = _tokenizer(*WORDS)
+    first = tokenizer_fingerprint(tokenizer)
+    tokenizer.pad_token = WORDS[0]
+    padded = tokenizer_fingerprint(tokenizer)
+    tokenizer([" ".join(WORDS), WORDS[0]], truncation=True, max_length=2, padding=True)
+
+    assert tokenizer_fingerprint(tokenizer) == padded != first
+
+
 @pytest.mark.parametrize(
     ("absent", "named"),
     [

@@ -15,9 +15,10 @@ import bench.lock
 from bench.cli.download import download
 from bench.cli.unpack import Origin, check_target
 from bench.errors import LedgerError, StorageError
-from bench.ledger import AtWork, Ledger, read_records
+from bench.ledger import AtWork, Ledger
 from bench.location import location
 from bench.lock import Taken, held, is_held
+from bench.record_file import read_records
 from bench.search.standing import set_aside
 from bench.search.tracked import TrackedRun
 from bench.share import Share

@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 
 from bench.arm import Arm
 from bench.record import Accuracy, Parameters, Status, TrialRecord
-from bench.search.plan import Draws, Plan
+from bench.search.draws import Draws
+from bench.search.plan import Plan
 from bench.share import Share
 from bench.space import Choice, Integer, Space, Uniform, Value
 from bench.spec import TrainSettings, TrialSpec
