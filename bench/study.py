@@ -225,11 +225,14 @@ def _with_sets(
 
 def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[Arm, ...]:
     found = installed_strategies().found
+    broken = {error.name: error for error in installed_strategies().broken}
     arms: list[Arm] = []
     for name, given in settings.items():
         kind = given.pop("strategy", name)
         if not NAME.fullmatch(name):
             problems.append(f"{name}: a name must match {NAME.pattern}")
+        elif isinstance(kind, str) and kind in broken.keys() - found.keys():
+            problems.append(f"{name}: {broken[kind]}")
         elif not isinstance(kind, str) or kind not in found:
             problems.append(
                 f"{name}: unknown strategy {kind!r}; installed are {', '.join(sorted(found))}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 
 from bench.record import Environment, TrialRecord
 from reports.escape import Markdown, markdown, plain
+from reports.show import duration
 
 
 def devices_of(records: Iterable[TrialRecord]) -> list[str]:
@@ -34,23 +36,42 @@ def arms_by_device(records: Sequence[TrialRecord]) -> dict[str, list[str]]:
 
 
 def device_note(records: Sequence[TrialRecord]) -> Markdown | None:
-    """That timings are of several devices, and which arms ran on which; to stand above them."""
-    found = arms_by_device(records)
-    if not found:
-        return None
-    where = "; ".join(
-        f"{markdown(device)}: {', '.join(map(markdown, arms))}" for device, arms in found.items()
-    )
-    return Markdown(f"**Timings are not comparable: several devices.** {where}.")
+    """What is to be known of what timings are of, to stand above them.
+
+    That they are of several devices, and which arms ran on which; that backbones were compiled.
+    """
+    said = []
+    if found := arms_by_device(records):
+        where = "; ".join(
+            f"{markdown(device)}: {', '.join(map(markdown, arms))}"
+            for device, arms in found.items()
+        )
+        said.append(f"**Timings are not comparable: several devices.** {where}.")
+    if told := compiled_sentence(records):
+        said.append(told)
+    return Markdown(" ".join(said)) or None
 
 
 def device_line(records: Sequence[TrialRecord]) -> str | None:
     """The same for a terminal."""
-    found = arms_by_device(records)
-    if not found:
+    said = []
+    if found := arms_by_device(records):
+        where = "; ".join(f"{plain(device)}: {plain(', '.join(a))}" for device, a in found.items())
+        said.append(f"times not comparable: several devices. {where}")
+    if told := compiled_sentence(records):
+        said.append(told)
+    return " ".join(said) or None
+
+
+def compiled_sentence(records: Iterable[TrialRecord]) -> str | None:
+    """That times are of compiled backbones, and what making those took; ``None`` if of none."""
+    spent = [r.seconds.compile for r in records if r.seconds and r.seconds.compile]
+    if not spent:
         return None
-    where = "; ".join(f"{plain(device)}: {plain(', '.join(a))}" for device, a in found.items())
-    return f"times not comparable: several devices. {where}"
+    return (
+        "Times are of backbones that torch.compile has compiled, which took"
+        f" {duration(statistics.median(spent))} a trial (median) and is not in them."
+    )
 
 
 def _label(environment: Environment, tells_threads: bool) -> str:

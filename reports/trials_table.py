@@ -40,6 +40,7 @@ MEASURED = {
     "validation_seconds": "seconds.validation",
     "load_seconds": "seconds.load",
     "checkpoint_seconds": "seconds.checkpoint",
+    "compile_seconds": "seconds.compile",
     "lost_seconds": "seconds.lost",
     "device_shared": "seconds.device_shared",
     "micro_batch": "micro_batch",

@@ -192,6 +192,7 @@ def _environment(environment: Environment) -> str:
     return (
         f"{environment.device}, {environment.precision}, {environment.threads} threads,"
         f" attention {environment.attention}, Python {environment.python}"
+        f"{', compiled' if environment.compiled else ''}"
     )
 
 

@@ -95,7 +95,7 @@ def edge(value: float, low: float, high: float) -> str | None:
     return "highest" if place >= 1 - EDGE else None
 
 
-_ALIKE = ("device", "precision", "attention", "python", "system", "packages")
+_ALIKE = ("device", "precision", "attention", "compiled", "python", "system", "packages")
 """What all trials of a study must share; threads only those of the search, and those after it."""
 
 

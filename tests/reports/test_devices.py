@@ -113,3 +113,19 @@ def test_the_leaderboard_s_csv_names_each_arm_s_device() -> None:
     text = leaderboard_table(analyse(mixed_run())).to_csv(index=False)
     rows = {row["arm"]: row["device"] for row in csv.DictReader(io.StringIO(text))}
     assert rows == {"full": "AMD EPYC 7B13", "lora": "NVIDIA L4"}
+
+
+def test_every_format_says_that_backbones_were_compiled_and_what_that_took() -> None:
+    run = simulated_run({"full": 0.6, "lora": 0.5}, World(seeds=2, questions=100), trials=2)
+    records = (
+        r.model_copy(update={"seconds": r.seconds.model_copy(update={"compile": 41.0})})
+        for r in run.confirmed
+        if r.seconds
+    )
+    analysis = analyse(replace(run, confirmed=tuple(records)))
+    for text in (report(analysis), html_report(analysis), latex_tables(analysis)):
+        assert "torch.compile has compiled, which took 41.0 s a trial" in text
+    assert "torch.compile has compiled, which took 41.0 s a trial" in shown(analysis.run)
+    before = analyse(run)
+    for text in (report(before), html_report(before), shown(run), latex_tables(before)):
+        assert "torch.compile" not in text
