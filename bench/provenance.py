@@ -30,12 +30,30 @@ def code_fingerprint(strategy: type[Strategy]) -> str:
     """Content hash of the code of a strategy and of the training it passes through.
 
     Comments, docstrings and layout do not count, so that they can be mended without running
-    trials again. The modules of a strategy's base classes do.
+    trials again. The modules of a strategy's base classes do, and what these import of their own
+    package.
     """
-    modules = [inspect.getmodule(kind) for kind in strategy.__mro__ if issubclass(kind, Strategy)]
-    modules += [importlib.import_module(f"bench.{name}") for name in RESULT_MODULES]
-    parts = [_module_hash(module) for module in modules if module is not None]
+    kinds = [kind for kind in strategy.__mro__ if issubclass(kind, Strategy)]
+    modules: dict[str, ModuleType] = {}
+    for module in filter(None, map(inspect.getmodule, kinds)):
+        _gather(module, modules)
+    for name in RESULT_MODULES:
+        modules[f"bench.{name}"] = importlib.import_module(f"bench.{name}")
+    parts = map(_module_hash, modules.values())
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def _gather(module: ModuleType, found: dict[str, ModuleType]) -> None:
+    """Adds a module and what it imports of its package, by way of others too."""
+    if module.__name__ in found:
+        return
+    found[module.__name__] = module
+    package = module.__name__.partition(".")[0]
+    if package == "bench":  # there a list says what counts
+        return
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+            _gather(importlib.import_module(str(node.module)), found)
 
 
 @cache

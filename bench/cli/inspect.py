@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from rich.table import Table
 from rich.text import Text
+from transformers import PretrainedConfig
 
 from bench.anatomy import skeleton
 from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
+from bench.errors import PareTuneError, StudyError, TrialRefused
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.measure import count
 from bench.search.run import write_report
 from bench.source import locate
-from bench.space import UNKNOWN_STRATEGY, installed_spaces
-from bench.strategy import Strategy, installed_strategies
+from bench.space import find_space, installed_spaces
+from bench.strategy import Strategy, find_strategy, installed_families, installed_strategies
 from bench.zero_shot import cosine_accuracy
 from reports import show
 from reports.escape import plain
@@ -52,28 +55,43 @@ def list_strategies(model: str) -> int:
     table.add_column("trained", justify="right")
     table.add_column("knobs (searched in)")
     table.add_column("paper", overflow="fold")
-    found = installed_strategies()
-    for name, kind in found.found.items():
-        strategy = kind()
+    groups = (installed_strategies(), installed_families(), installed_spaces())
+    faults: list[PareTuneError] = [error for group in groups for error in group.broken]
+    for name in _names(faults):
+        strategy = find_strategy(name)()
         reason = strategy.refuse(config)
-        head = int(config.hidden_size) + 1
-        trained = "refused" if reason else show.count(_trained(strategy, config) + head)
+        trained = "refused" if reason else _trained(strategy, config)
         lines = _knobs(strategy) if reason is None else [reason]
         told = Text("\n".join(map(plain, lines)))
-        table.add_row(Text(plain(name)), trained, told, Text(plain(kind.paper)))
+        table.add_row(Text(plain(name)), trained, told, Text(plain(strategy.paper)))
     out.print(table)
-    for error in (*found.broken, *installed_spaces().broken):
+    for error in faults:
         out.print(plain(str(error)), markup=False, highlight=False)
     return SUCCESS
 
 
-def _trained(strategy: Strategy, config: object) -> int:
-    adapted = strategy.adapt(skeleton(config))  # type: ignore[arg-type]
-    return count(parameter for parameter in adapted.parameters() if parameter.requires_grad)
+def _names(faults: list[PareTuneError]) -> Iterator[str]:
+    """Every strategy, those of families last; why a family has none is added to the faults."""
+    yield from installed_strategies().found
+    for name, family in installed_families().found.items():
+        try:
+            yield from (f"{name}:{rest}" for rest in family.names())
+        except StudyError as error:
+            faults.append(error)
+
+
+def _trained(strategy: Strategy, config: PretrainedConfig) -> str:
+    """How many parameters train, head included, where that can be told without weights."""
+    try:
+        adapted = strategy.adapt(skeleton(config))
+    except TrialRefused:
+        return "needs weights"
+    head = int(config.hidden_size) + 1
+    return show.count(count(p for p in adapted.parameters() if p.requires_grad) + head)
 
 
 def _knobs(strategy: Strategy) -> list[str]:
-    space = installed_spaces().found.get(strategy.name, UNKNOWN_STRATEGY)
+    space = find_space(strategy.name)
     fixed = [
         f"{name} = {value}" for name, value in strategy.knobs.items() if name not in space.knobs
     ]
