@@ -58,6 +58,11 @@ def load_plugins(group: str, check: Callable[[str, object], T]) -> Plugins[T]:
     return Plugins(found=found, broken=tuple(broken))
 
 
+def installed_names(group: str) -> frozenset[str]:
+    """Names of a group's entry points, without importing what they point to."""
+    return frozenset(entry.name for entry in entry_points(group=group))
+
+
 def _load(entry: EntryPoint, check: Callable[[str, object], T]) -> T:
     if not ARM_NAME.fullmatch(entry.name):
         raise PluginError(entry.name, f"a name must match {ARM_NAME.pattern}")

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.errors import PluginError, StudyError
-from bench.plugins import Plugins, load_plugins
+from bench.plugins import Plugins, installed_names, load_plugins
 
 if TYPE_CHECKING:
     from torch import nn
@@ -133,12 +133,14 @@ def installed_families() -> Plugins[Family]:
     return load_plugins(FAMILIES, check_family)
 
 
-def find_strategy(name: str) -> type[Strategy]:
+def find_strategy(name: object) -> type[Strategy]:
     """The strategy that a person calls so, of its own or of a family.
 
     Raises:
         StudyError: there is none.
     """
+    if not isinstance(name, str):
+        raise StudyError(f"unknown strategy {name!r}; a name is needed")
     installed, families = installed_strategies().found, installed_families().found
     if name in installed:
         return installed[name]
@@ -148,6 +150,12 @@ def find_strategy(name: str) -> type[Strategy]:
     known = [*sorted(installed), *(f"{one}:…" for one in sorted(families))]
     hint = did_you_mean(name, installed)
     raise StudyError(f"unknown strategy {name!r}{hint}; installed are {', '.join(known)}")
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is a strategy of this name, or its family; imports neither."""
+    family, colon, _ = name.partition(":")
+    return name in installed_names(GROUP) or bool(colon and family in installed_names(FAMILIES))
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -225,7 +225,7 @@ def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[
     arms: list[Arm] = []
     files: dict[str, str] = {}
     for name, given in settings.items():
-        kind = str(given.pop("strategy", name))
+        kind = given.pop("strategy", name)
         if not ARM_NAME.fullmatch(name):
             problems.append(f"{name}: a name must match {ARM_NAME.pattern}")
             continue
@@ -237,7 +237,7 @@ def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[
             problems.extend(f"{name}: {problem}" for problem in error.problems)
             continue
         try:
-            arms.append(make_arm(name, strategy, find_space(kind), given))
+            arms.append(make_arm(name, strategy, find_space(strategy.name), given))
         except StudyError as error:
             problems.extend(error.problems)
     if not settings:

@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 
 from bench.cli.sweep_command import STUDY_KEYS, parameters_of, words_of
-from bench.errors import InputError, LedgerError, StudyError
+from bench.errors import InputError, LedgerError
 from bench.plugins import NAME, file_name
 from bench.provenance import shown_command
 from bench.record import TrialRecord
 from bench.space import Value
 from bench.spec import TrainSettings
-from bench.strategy import find_strategy
+from bench.strategy import is_installed
 from bench.study import preset
 from bench.study_record import StudyRecord
 from bench.study_text import read_study_text
@@ -180,9 +180,7 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
 
     ``None`` if its strategy is not installed any more.
     """
-    try:
-        find_strategy(record.strategy)
-    except StudyError:
+    if not is_installed(record.strategy):
         return None
     cut = {split: limit for split, limit in inputs.limits.items() if split != "test"}
     return PROGRAM.format(
