@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import inspect
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -52,8 +53,19 @@ def _gather(module: ModuleType, found: dict[str, ModuleType]) -> None:
     if package == "bench":  # there a list says what counts
         return
     for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
-            _gather(importlib.import_module(str(node.module)), found)
+        for name in _imported(node):
+            if name.startswith(f"{package}."):
+                with contextlib.suppress(ModuleNotFoundError):  # what is imported from a module
+                    _gather(importlib.import_module(name), found)
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """Names of modules that a statement imports, and of what it imports from them."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @cache

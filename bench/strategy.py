@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -148,8 +149,17 @@ def find_strategy(name: object) -> type[Strategy]:
     if colon and family in families:
         return families[family].strategy(rest)
     known = [*sorted(installed), *(f"{one}:…" for one in sorted(families))]
-    hint = did_you_mean(name, installed)
+    hint = did_you_mean(name, installed) or _of_a_family(name, families)
     raise StudyError(f"unknown strategy {name!r}{hint}; installed are {', '.join(known)}")
+
+
+def _of_a_family(name: str, families: Mapping[str, Family]) -> str:
+    """A hint that a family has the name; empty if none has."""
+    for family, found in families.items():
+        with contextlib.suppress(StudyError):
+            if name in found.names():
+                return f" (did you mean {family}:{name}?)"
+    return ""
 
 
 def is_installed(name: str) -> bool:

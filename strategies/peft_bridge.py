@@ -23,7 +23,7 @@ from bench.anatomy import skeleton
 from bench.errors import StudyError, TrialRefused
 from bench.space import Value
 from bench.strategy import Family, Strategy, did_you_mean
-from strategies.peft_methods import METHODS, NO_KNOBS, UNFIT, Method, method
+from strategies.peft_methods import METHODS, NEED_DATA, NO_KNOBS, UNFIT, Method, method
 from strategies.peft_wrap import Prompted, merged, wrap
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class PeftStrategy(Strategy):
             name, ratio = self.method.scaling
             if getattr(self, name) is None:
                 object.__setattr__(self, name, max(1, round(ratio * getattr(self, "r"))))  # noqa: B009
+        for name, values in NEED_DATA.items():
+            if (value := getattr(self, name, None)) in values:
+                raise ValueError(f"{name} = {value!r} reads data before training, which no"
+                                 " strategy is given")  # fmt: skip
         try:
             self.configuration()
         except REFUSALS as error:
@@ -99,9 +103,10 @@ class PeftStrategy(Strategy):
     @property
     def starts_unchanged(self) -> bool:
         """Where that is known of the method, and no field asks for another start."""
-        starts = [field for field in dataclasses.fields(self) if field.name.startswith("init_")]
-        usual = all(getattr(self, field.name) == field.default for field in starts)
-        return self.method.unchanged and usual
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        changed = [v for name, v in self.knobs.items() if v != usual[name]]
+        # Another rank or dropout changes no start; a switch or another initialisation may.
+        return self.method.unchanged and not any(isinstance(v, bool | str) for v in changed)
 
     def deploy(self, backbone: nn.Module) -> nn.Module:
         """Merges what PEFT can merge; of a prompt keeps the vectors alone."""
@@ -134,7 +139,7 @@ class PeftFamily(Family):
     def strategy(self, name: str) -> type[Strategy]:
         """The strategy of a method."""
         if name in UNFIT:
-            raise StudyError(f"{FAMILY_NAME}:{name} cannot be run: {UNFIT[name]}")
+            raise StudyError(f"PEFT's {name} cannot be run here: {UNFIT[name]}")
         if method(name, frozenset(_configurations())) is None:
             names = self.names()
             hint = did_you_mean(name, names)

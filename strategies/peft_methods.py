@@ -123,6 +123,9 @@ UNFIT: Mapping[str, str] = {
 }
 """Methods of PEFT that ask more than a backbone and a training loop, and why they cannot be run."""
 
+NEED_DATA: Mapping[str, frozenset[str]] = {"init_lora_weights": frozenset({"eva", "corda"})}
+"""Values of fields for which PEFT would have to be called with data before training."""
+
 NO_KNOBS = frozenset(
     {
         # the shape of the model, which is read from the model

@@ -67,7 +67,8 @@ class Prompted(nn.Module):
         ones = attention_mask.new_ones(sequences, length)
         inputs["attention_mask"] = torch.cat([ones, attention_mask], dim=1)
         learned = adapted.get_prompt(sequences)
-        if isinstance(learned, Tensor):
+        before_text = length if isinstance(learned, Tensor) else 0
+        if before_text:
             words = adapted.word_embeddings(input_ids)
             inputs["inputs_embeds"] = torch.cat([learned.to(words.dtype), words], dim=1)
             if token_type_ids is not None:
@@ -78,7 +79,7 @@ class Prompted(nn.Module):
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
         states = adapted.base_model(**inputs).last_hidden_state
-        return BaseModelOutput(last_hidden_state=states[:, -input_ids.shape[1] :])
+        return BaseModelOutput(last_hidden_state=states[:, before_text:])
 
     def fold(self) -> None:
         """Keeps what the network behind the prompt gives instead of the network."""

@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 from bench.anatomy import skeleton
 from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
-from bench.errors import PareTuneError, StudyError, TrialRefused
+from bench.errors import StudyError, TrialRefused
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.measure import count
@@ -56,8 +56,8 @@ def list_strategies(model: str) -> int:
     table.add_column("knobs (searched in)")
     table.add_column("paper", overflow="fold")
     groups = (installed_strategies(), installed_families(), installed_spaces())
-    faults: list[PareTuneError] = [error for group in groups for error in group.broken]
-    for name in _names(faults):
+    notes = [str(error) for group in groups for error in group.broken]
+    for name in [*installed_strategies().found, *_of_families(notes)]:
         strategy = find_strategy(name)()
         reason = strategy.refuse(config)
         trained = "refused" if reason else _trained(strategy, config)
@@ -65,19 +65,23 @@ def list_strategies(model: str) -> int:
         told = Text("\n".join(map(plain, lines)))
         table.add_row(Text(plain(name)), trained, told, Text(plain(strategy.paper)))
     out.print(table)
-    for error in faults:
-        out.print(plain(str(error)), markup=False, highlight=False)
+    for note in notes:
+        out.print(plain(note), markup=False, highlight=False)
     return SUCCESS
 
 
-def _names(faults: list[PareTuneError]) -> Iterator[str]:
-    """Every strategy, those of families last; why a family has none is added to the faults."""
-    yield from installed_strategies().found
-    for name, family in installed_families().found.items():
+def _of_families(notes: list[str]) -> Iterator[str]:
+    """The strategies of families that have a search space; notes tell of the others."""
+    spaces = installed_spaces().found
+    for family, found in installed_families().found.items():
         try:
-            yield from (f"{name}:{rest}" for rest in family.names())
+            names = [f"{family}:{name}" for name in found.names()]
         except StudyError as error:
-            faults.append(error)
+            notes.extend(error.problems)
+            continue
+        yield from (name for name in names if name in spaces)
+        others = ", ".join(name for name in names if name not in spaces)
+        notes.append(f"with the learning rate alone searched: {others}")
 
 
 def _trained(strategy: Strategy, config: PretrainedConfig) -> str:
