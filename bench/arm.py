@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from bench.errors import PareTuneError, StudyError
 from bench.space import LEARNING_RATE, Choice, Dimension, Integer, Space, Uniform, Value
-from bench.strategy import Strategy
+from bench.strategy import Strategy, did_you_mean
 
 RANGE_KEYS = frozenset({"low", "high", "log", "choices"})
+UNIONS = (typing.Union, types.UnionType)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,9 +112,7 @@ def _asked(
 
 
 def _no_such_knob(arm: str, key: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"no such knob{hint}; {arm} has {', '.join(sorted(known))}"
+    return f"no such knob{did_you_mean(key, known)}; {arm} has {', '.join(sorted(known))}"
 
 
 def _starts(
@@ -145,6 +144,8 @@ def _knob_types(strategy: type[Strategy]) -> dict[str, object]:
 
 def _value(value: object, kind: object) -> Value:
     """A value of the annotated kind; YAML reads ``1e-4`` as text, which is meant as a number."""
+    if typing.get_origin(kind) in UNIONS:
+        return _value_of_one(value, typing.get_args(kind))
     if typing.get_origin(kind) is Literal:
         options = typing.get_args(kind)
         if value not in options:
@@ -164,6 +165,23 @@ def _value(value: object, kind: object) -> Value:
     raise ValueError(f"must be {getattr(kind, '__name__', kind)}")
 
 
+def _value_of_one(value: object, kinds: tuple[object, ...]) -> Value:
+    """A value of the first of several kinds that it fits."""
+    faults = []
+    for kind in kinds:
+        try:
+            return _value(value, kind)
+        except ValueError as error:
+            faults.append(str(error))
+    raise ValueError(", or ".join(faults))
+
+
+def _number(kind: object) -> object:
+    """The kind of number that a range of a knob has; ``None`` where it takes none."""
+    kinds = typing.get_args(kind) if typing.get_origin(kind) in UNIONS else (kind,)
+    return next((number for number in (float, int) if number in kinds), None)
+
+
 def _dimension(setting: Mapping[str, Any], kind: object) -> Dimension:
     unknown = sorted(str(key) for key in setting if key not in RANGE_KEYS)
     if unknown:
@@ -178,10 +196,11 @@ def _dimension(setting: Mapping[str, Any], kind: object) -> Dimension:
     log = setting.get("log", False)
     if not isinstance(log, bool):
         raise ValueError(f"log must be true or false, got {log!r}")
-    if kind is int:
+    number = _number(kind)
+    if number is int:
         low, high = (typing.cast("int", _value(setting[end], int)) for end in ("low", "high"))
         return Integer(low=low, high=high, log=log, source="the study")
-    if kind is float:
+    if number is float:
         bounds = [float(_value(setting[end], float)) for end in ("low", "high")]
         return Uniform(low=bounds[0], high=bounds[1], log=log, source="the study")
     raise ValueError("only numbers have a range; give choices")

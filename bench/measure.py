@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,8 @@ WARM_UPS = 3
 PACKAGES = (
     "torch", "transformers", "tokenizers", "datasets", "ray", "optuna", "numpy", "safetensors"
 )  # fmt: skip
+EXTRAS = ("peft",)
+"""Packages that trials may pass through and that need not be there."""
 
 
 def predict(
@@ -233,8 +236,17 @@ def environment(
         compiled=compiled,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
-        packages={name: version(name) for name in PACKAGES},
+        packages=_versions(),
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in PACKAGES}
+    for name in EXTRAS:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def device_name(device: torch.device) -> str:

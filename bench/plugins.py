@@ -11,11 +11,19 @@ from typing import Generic, TypeVar
 from bench.errors import PluginError
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
-"""What a study, arm, strategy or dataset may be called, since names become file names."""
+"""What a study, dataset or family may be called, since names become file names."""
+
+ARM_NAME = re.compile(rf"(?:{NAME.pattern}:)?{NAME.pattern}")
+"""What an arm or a strategy may be called: a name, or one of a family, such as ``peft:ia3``."""
 
 OWN = "paretune"
 
 T = TypeVar("T")
+
+
+def file_name(name: str) -> str:
+    """The name of an arm or of its trial as part of a file's, which on some disks has no colon."""
+    return name.replace(":", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +58,14 @@ def load_plugins(group: str, check: Callable[[str, object], T]) -> Plugins[T]:
     return Plugins(found=found, broken=tuple(broken))
 
 
+def installed_names(group: str) -> frozenset[str]:
+    """Names of a group's entry points, without importing what they point to."""
+    return frozenset(entry.name for entry in entry_points(group=group))
+
+
 def _load(entry: EntryPoint, check: Callable[[str, object], T]) -> T:
-    if not NAME.fullmatch(entry.name):
-        raise PluginError(entry.name, f"a name must match {NAME.pattern}")
+    if not ARM_NAME.fullmatch(entry.name):
+        raise PluginError(entry.name, f"a name must match {ARM_NAME.pattern}")
     try:
         loaded = entry.load()
     except Exception as error:  # foreign code at import: any failure is the plug-in's, and is told

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import inspect
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -30,12 +31,41 @@ def code_fingerprint(strategy: type[Strategy]) -> str:
     """Content hash of the code of a strategy and of the training it passes through.
 
     Comments, docstrings and layout do not count, so that they can be mended without running
-    trials again. The modules of a strategy's base classes do.
+    trials again. The modules of a strategy's base classes do, and what these import of their own
+    package.
     """
-    modules = [inspect.getmodule(kind) for kind in strategy.__mro__ if issubclass(kind, Strategy)]
-    modules += [importlib.import_module(f"bench.{name}") for name in RESULT_MODULES]
-    parts = [_module_hash(module) for module in modules if module is not None]
+    kinds = [kind for kind in strategy.__mro__ if issubclass(kind, Strategy)]
+    modules: dict[str, ModuleType] = {}
+    for module in filter(None, map(inspect.getmodule, kinds)):
+        _gather(module, modules)
+    for name in RESULT_MODULES:
+        modules[f"bench.{name}"] = importlib.import_module(f"bench.{name}")
+    parts = map(_module_hash, modules.values())
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def _gather(module: ModuleType, found: dict[str, ModuleType]) -> None:
+    """Adds a module and what it imports of its package, by way of others too."""
+    if module.__name__ in found:
+        return
+    found[module.__name__] = module
+    package = module.__name__.partition(".")[0]
+    if package == "bench":  # there a list says what counts
+        return
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        for name in _imported(node):
+            if name.startswith(f"{package}."):
+                with contextlib.suppress(ModuleNotFoundError):  # what is imported from a module
+                    _gather(importlib.import_module(name), found)
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """Names of modules that a statement imports, and of what it imports from them."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @cache

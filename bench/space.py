@@ -210,13 +210,18 @@ UNKNOWN_STRATEGY = Space(
     knobs={LEARNING_RATE: Uniform(low=1e-5, high=1e-2, log=True, source="spans all our methods")},
     starts=({LEARNING_RATE: 1e-3},),
 )
-"""What is searched for a plug-in that brings no space: the learning rate."""
+"""What is searched for a strategy that has no space of its own: the learning rate."""
 
 
 @cache
 def installed_spaces() -> Plugins[Space]:
     """The search spaces of all installed distributions, by strategy name."""
     return load_plugins(GROUP, check_space)
+
+
+def find_space(strategy: str) -> Space:
+    """What is searched for the strategy of this name."""
+    return installed_spaces().found.get(strategy, UNKNOWN_STRATEGY)
 
 
 def check_space(name: str, loaded: object) -> Space:

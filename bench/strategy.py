@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import difflib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.errors import PluginError
-from bench.plugins import Plugins, load_plugins
+from bench.errors import PluginError, StudyError
+from bench.plugins import Plugins, installed_names, load_plugins
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,10 +57,12 @@ class Strategy(ABC):
     Attributes:
         name: how people call it.
         paper: URL of the primary source.
+        needs: packages it imports that do not come with this one.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
@@ -117,13 +121,104 @@ class Strategy(ABC):
         return dataclasses.asdict(self)
 
 
+class Family(ABC):
+    """Strategies that are made when they are asked for, such as ``peft:ia3`` of ``peft``.
+
+    An instance is installed as an entry point of the group ``paretune.strategy_families``, whose
+    name is the part before the colon.
+    """
+
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """What may stand after the colon, the better known first.
+
+        Raises:
+            StudyError: something is not installed; with the way out.
+        """
+
+    @abstractmethod
+    def strategy(self, name: str) -> type[Strategy]:
+        """The strategy of a name, the same class every time.
+
+        Its instances have to find the way to a process that has not made the class yet: they
+        reduce to a function of a module and what it needs to make them.
+
+        Args:
+            name: the part after the colon.
+
+        Raises:
+            StudyError: there is none of that name, or something is not installed; with the way out.
+        """
+
+
 GROUP = "paretune.strategies"
+FAMILIES = "paretune.strategy_families"
 
 
 @cache
 def installed_strategies() -> Plugins[type[Strategy]]:
     """The strategies of all installed distributions, imported once per process."""
     return load_plugins(GROUP, check_strategy)
+
+
+@cache
+def installed_families() -> Plugins[Family]:
+    """The families of strategies of all installed distributions."""
+    return load_plugins(FAMILIES, check_family)
+
+
+def find_strategy(name: object) -> type[Strategy]:
+    """The strategy that a person calls so, of its own or of a family.
+
+    Raises:
+        StudyError: there is none, or it is a plug-in that cannot be used.
+    """
+    if not isinstance(name, str):
+        raise StudyError(f"unknown strategy {name!r}; a name is needed")
+    installed, families = installed_strategies().found, installed_families().found
+    if name in installed:
+        return installed[name]
+    for error in installed_strategies().broken:
+        if error.name == name:
+            raise StudyError(str(error))
+    family, colon, rest = name.partition(":")
+    if colon and family in families:
+        return families[family].strategy(rest)
+    known = [*sorted(installed), *(f"{one}:…" for one in sorted(families))]
+    hint = did_you_mean(name, installed) or _of_a_family(name, families)
+    raise StudyError(f"unknown strategy {name!r}{hint}; installed are {', '.join(known)}")
+
+
+def _of_a_family(name: str, families: Mapping[str, Family]) -> str:
+    """A hint that a family has the name; empty if none has."""
+    for family, found in families.items():
+        with contextlib.suppress(StudyError):
+            if name in found.names():
+                return f" (did you mean {family}:{name}?)"
+    return ""
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is a strategy of this name, or its family; imports neither."""
+    family, colon, _ = name.partition(":")
+    return name in installed_names(GROUP) or bool(colon and family in installed_names(FAMILIES))
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A hint at the closest known names, in brackets and after a space; empty if none is close."""
+    close = difflib.get_close_matches(given, list(known), n=3)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def check_family(name: str, loaded: object) -> Family:
+    """Checks that an entry point holds a family.
+
+    Raises:
+        PluginError: it holds something else.
+    """
+    if not isinstance(loaded, Family):
+        raise PluginError(name, f"{loaded!r} is no instance of bench.strategy.Family")
+    return loaded
 
 
 def check_strategy(name: str, loaded: object) -> type[Strategy]:

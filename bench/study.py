@@ -19,10 +19,10 @@ from pydantic import (
 
 from bench.arm import Arm, make_arm
 from bench.errors import Faults, StudyError
-from bench.plugins import NAME
-from bench.space import UNKNOWN_STRATEGY, installed_spaces
+from bench.plugins import ARM_NAME, NAME, file_name
+from bench.space import find_space, installed_spaces
 from bench.spec import MicroBatch, Pooling, Precision, TrainSettings
-from bench.strategy import installed_strategies
+from bench.strategy import find_strategy, installed_families, installed_strategies
 from bench.study_record import Halving
 from bench.study_text import NO_TEXT, STRATEGIES, read_study_text
 
@@ -173,7 +173,8 @@ def check_study(
     name = file.name or (
         _label(path.stem) if path else f"{_label(file.dataset)}-{_label(file.model)}"
     )
-    broken = (*installed_strategies().broken, *installed_spaces().broken)
+    groups = (installed_strategies(), installed_families(), installed_spaces())
+    broken = [error for group in groups for error in group.broken]
     return Study(name=name, file=file, arms=arms, left_out=tuple(map(str, broken)))
 
 
@@ -224,25 +225,24 @@ def _with_sets(
 
 
 def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[Arm, ...]:
-    found = installed_strategies().found
-    broken = {error.name: error for error in installed_strategies().broken}
     arms: list[Arm] = []
+    files: dict[str, str] = {}
     for name, given in settings.items():
         kind = given.pop("strategy", name)
-        if not NAME.fullmatch(name):
-            problems.append(f"{name}: a name must match {NAME.pattern}")
-        elif isinstance(kind, str) and kind in broken.keys() - found.keys():
-            problems.append(f"{name}: {broken[kind]}")
-        elif not isinstance(kind, str) or kind not in found:
-            problems.append(
-                f"{name}: unknown strategy {kind!r}; installed are {', '.join(sorted(found))}"
-            )
-        else:
-            space = installed_spaces().found.get(kind, UNKNOWN_STRATEGY)
-            try:
-                arms.append(make_arm(name, found[kind], space, given))
-            except StudyError as error:
-                problems.extend(error.problems)
+        if not ARM_NAME.fullmatch(name):
+            problems.append(f"{name}: a name must match {ARM_NAME.pattern}")
+            continue
+        if (other := files.setdefault(file_name(name), name)) != name:
+            problems.append(f"{name}: its files would be called as those of {other}; rename an arm")
+        try:
+            strategy = find_strategy(kind)
+        except StudyError as error:
+            problems.extend(f"{name}: {problem}" for problem in error.problems)
+            continue
+        try:
+            arms.append(make_arm(name, strategy, find_space(strategy.name), given))
+        except StudyError as error:
+            problems.extend(error.problems)
     if not settings:
         problems.append("strategies: name at least one")
     return tuple(arms)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
+from transformers import PretrainedConfig
 
 from bench.anatomy import is_causal, skeleton
 from bench.cli.console import SUCCESS, out
 from bench.data import KNOWN, SPLITS, baselines, load_dataset
-from bench.errors import ModelError
+from bench.errors import ModelError, StudyError, TrialRefused
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.measure import count
 from bench.questions import Question
 from bench.search.run import write_report
 from bench.source import ModelSource, locate
-from bench.space import UNKNOWN_STRATEGY, installed_spaces
-from bench.strategy import Strategy, installed_strategies
+from bench.space import find_space, installed_spaces
+from bench.strategy import Strategy, find_strategy, installed_families, installed_strategies
 from bench.zero_shot import cosine_accuracy, likelihood_accuracy
 from reports import show
 from reports.escape import plain
@@ -55,28 +56,47 @@ def list_strategies(model: str) -> int:
     table.add_column("trained", justify="right")
     table.add_column("knobs (searched in)")
     table.add_column("paper", overflow="fold")
-    found = installed_strategies()
-    for name, kind in found.found.items():
-        strategy = kind()
+    groups = (installed_strategies(), installed_families(), installed_spaces())
+    notes = [str(error) for group in groups for error in group.broken]
+    for name in [*installed_strategies().found, *_of_families(notes)]:
+        strategy = find_strategy(name)()
         reason = strategy.refuse(config)
-        head = int(config.hidden_size) + 1
-        trained = "refused" if reason else show.count(_trained(strategy, config) + head)
+        trained = "refused" if reason else _trained(strategy, config)
         lines = _knobs(strategy) if reason is None else [reason]
         told = Text("\n".join(map(plain, lines)))
-        table.add_row(Text(plain(name)), trained, told, Text(plain(kind.paper)))
+        table.add_row(Text(plain(name)), trained, told, Text(plain(strategy.paper)))
     out.print(table)
-    for error in (*found.broken, *installed_spaces().broken):
-        out.print(plain(str(error)), markup=False, highlight=False)
+    for note in notes:
+        out.print(plain(note), markup=False, highlight=False)
     return SUCCESS
 
 
-def _trained(strategy: Strategy, config: object) -> int:
-    adapted = strategy.adapt(skeleton(config))  # type: ignore[arg-type]
-    return count(parameter for parameter in adapted.parameters() if parameter.requires_grad)
+def _of_families(notes: list[str]) -> Iterator[str]:
+    """The strategies of families that have a search space; notes tell of the others."""
+    spaces = installed_spaces().found
+    for family, found in installed_families().found.items():
+        try:
+            names = [f"{family}:{name}" for name in found.names()]
+        except StudyError as error:
+            notes.extend(error.problems)
+            continue
+        yield from (name for name in names if name in spaces)
+        others = ", ".join(name for name in names if name not in spaces)
+        notes.append(f"with the learning rate alone searched: {others}")
+
+
+def _trained(strategy: Strategy, config: PretrainedConfig) -> str:
+    """How many parameters train, head included, where that can be told without weights."""
+    try:
+        adapted = strategy.adapt(skeleton(config))
+    except TrialRefused:
+        return "needs weights"
+    head = int(config.hidden_size) + 1
+    return show.count(count(p for p in adapted.parameters() if p.requires_grad) + head)
 
 
 def _knobs(strategy: Strategy) -> list[str]:
-    space = installed_spaces().found.get(strategy.name, UNKNOWN_STRATEGY)
+    space = find_space(strategy.name)
     fixed = [
         f"{name} = {value}" for name, value in strategy.knobs.items() if name not in space.knobs
     ]

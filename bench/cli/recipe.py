@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import yaml
 
 from bench.cli.sweep_command import STUDY_KEYS, parameters_of, words_of
 from bench.errors import InputError, LedgerError
-from bench.plugins import NAME
+from bench.plugins import NAME, file_name
 from bench.provenance import shown_command
 from bench.record import TrialRecord
 from bench.space import Value
 from bench.spec import TrainSettings
-from bench.strategy import GROUP
+from bench.strategy import is_installed
 from bench.study import preset
 from bench.study_record import StudyRecord
 from bench.study_text import read_study_text
@@ -38,12 +37,12 @@ from bench.measure import load_trained
 from bench.model import choose_precision
 from bench.source import locate
 from bench.spec import TrainSettings, TrialSpec
+from bench.strategy import find_strategy
 from bench.tokens import tokenise
 from bench.trial import Trial
 from bench.workbench import Workbench
-from {module} import {kind}
 
-strategy = {kind}({knobs})
+strategy = find_strategy({name!r})({knobs})
 settings = TrainSettings({settings})
 source = locate({model!r})
 dataset = load_dataset({dataset!r}, Limits({limits}))
@@ -151,9 +150,10 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
     asked, changed = asdict(study.settings), _changed(study.settings)
     needs_file = bool(changed.keys() - set(STUDY_KEYS))
     shown = [name for name in asked if name in STUDY_KEYS and (needs_file or name in changed)]
-    name = f"{study.name[: LONGEST_NAME - len(record.trial) - 1]}-{record.trial}"
+    trial = file_name(record.trial)
+    name = f"{study.name[: LONGEST_NAME - len(trial) - 1]}-{trial}"
     words = ["sweep", *([inputs.file] if needs_file and inputs.file else [])]
-    words += ["--name", name if NAME.fullmatch(name) else record.trial]
+    words += ["--name", name if NAME.fullmatch(name) else trial]
     words += ["--model", inputs.model, "--dataset", inputs.dataset]
     words += ["--strategies", record.strategy]
     for knob, value in record.values.items():
@@ -186,13 +186,11 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
 
     ``None`` if its strategy is not installed any more.
     """
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == record.strategy]
-    if not found:
+    if not is_installed(record.strategy):
         return None
     cut = {split: limit for split, limit in inputs.limits.items() if split != "test"}
     return PROGRAM.format(
-        module=found[0].module,
-        kind=found[0].attr,
+        name=record.strategy,
         knobs=_arguments(record.knobs),
         settings=_arguments(_changed(study.settings)),
         limits=_arguments(cut),
@@ -202,7 +200,7 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
         arm=record.arm,
         rate=record.learning_rate,
         seed=record.seed,
-        file=f"{record.trial}.safetensors",
+        file=f"{file_name(record.trial)}.safetensors",
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from bench.batches import BatchStore
-from bench.errors import ExportError, ModelError
+from bench.errors import ExportError, ModelError, StudyError
 from bench.export.manifest import Base, Manifest
 from bench.export.sample import sample_questions
 from bench.export.scores import logits_of
@@ -21,7 +21,7 @@ from bench.model import MultipleChoiceModel
 from bench.source import ModelSource, locate, tokenizer_fingerprint
 from bench.space import Value
 from bench.spec import TrialSpec
-from bench.strategy import Strategy, installed_strategies
+from bench.strategy import Strategy, find_strategy
 from bench.tokens import tokenise
 from bench.workbench import Workbench
 
@@ -91,11 +91,13 @@ def strategy_of(name: str, knobs: Mapping[str, Value]) -> Strategy:
     Raises:
         ExportError: it is not installed, or has other knobs.
     """
-    kind = installed_strategies().found.get(name)
-    if kind is None:
+    try:
+        kind = find_strategy(name)
+    except StudyError as error:
         raise ExportError(
-            f"its strategy {name} is not installed here; install the distribution it comes from"
-        )
+            f"its strategy {name} is not installed here ({'; '.join(error.problems)}); install the"
+            " distribution it comes from"
+        ) from error
     try:
         return kind(**knobs)
     except (TypeError, ValueError) as error:

@@ -33,7 +33,7 @@ class Needs:
 
     Attributes:
         folder: where results go: an absolute path, or a URI.
-        modules: packages and modules of strategies that are none of ours.
+        modules: packages and modules of strategies that are none of ours, and what ours need.
         weights: bytes of the model's files, 0 if unknown.
     """
 
@@ -46,10 +46,11 @@ class Needs:
         """What a study needs."""
         kinds = {kind for arm in prepared.study.arms for kind in arm.strategy.__mro__}
         roots = {kind.__module__.partition(".")[0] for kind in kinds if issubclass(kind, Strategy)}
+        needed = [arm.strategy.needs for arm in prepared.study.arms]
         files = prepared.source.folder.glob("*.safetensors")
         return cls(
             folder=address_of(prepared.ledger.folder),
-            modules=tuple(sorted(roots - {*PACKAGES, "__main__"})),
+            modules=tuple(sorted((roots - {*PACKAGES, "__main__"}).union(*needed))),
             weights=sum(path.stat().st_size for path in files),
         )
 

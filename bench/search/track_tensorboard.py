@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.tune.logger import TBXLoggerCallback
 
+from bench.plugins import file_name
 from bench.search.tracked import End, Likeness, TrackedRun
 
 
@@ -39,7 +40,7 @@ class TensorBoard(TBXLoggerCallback):
 
     def folder(self, name: str) -> Path:
         """A folder per trial."""
-        return self._folder / name
+        return self._folder / file_name(name)
 
     def knows(self, trial: Likeness) -> bool:
         """Whether it has a folder."""

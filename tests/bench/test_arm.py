@@ -21,6 +21,8 @@ class Example(Strategy):
     ratio: float = 2.0
     targets: Literal["query", "all"] = "query"
     merge: bool = False
+    start_from: bool | Literal["noise", "words"] = True
+    share: int | float = 1
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -107,11 +109,29 @@ def test_a_whole_number_for_a_real_knob_becomes_real() -> None:
     assert (type(value), value) == (float, 4.0)
 
 
+@pytest.mark.parametrize("value", [False, "noise"])
+def test_a_knob_of_several_kinds_takes_a_value_of_each(value: object) -> None:
+    assert make(start_from=value).fixed == {"start_from": value}
+
+
+def test_a_value_of_none_of_the_kinds_is_told_with_all_of_them() -> None:
+    (told,) = problems(start_from="zeros")
+    assert told == "mine.start_from = 'zeros': must be bool, or allowed are noise, words"
+
+
+def test_a_range_of_a_knob_that_is_whole_or_real_is_real() -> None:
+    dimension = make(share={"low": 1, "high": 4}).space.knobs["share"]
+    assert isinstance(dimension, Uniform)
+    assert dimension.ends == (1.0, 4.0)
+    (told,) = problems(start_from={"low": 1, "high": 2})
+    assert told.endswith("only numbers have a range; give choices")
+
+
 def test_an_unknown_knob_suggests_the_near_name_and_lists_the_others() -> None:
     (told,) = problems(rnak=8)
     assert told == (
         "mine.rnak = 8: no such knob (did you mean rank?);"
-        " mine has learning_rate, merge, rank, ratio, targets"
+        " mine has learning_rate, merge, rank, ratio, share, start_from, targets"
     )
     assert "did you mean" not in problems(colour="red")[0]
 

@@ -17,6 +17,7 @@ from bench.strategy import Strategy, installed_strategies
 from strategies.full import Full
 from strategies.lora import LoRA
 from strategies.prompt import Prompt
+from tests.peft_methods import WELL_KNOWN
 from tests.tiny import CONFIGS, WIDTH, sentences, tiny
 
 STRATEGIES = [
@@ -24,13 +25,14 @@ STRATEGIES = [
     LoRA(targets="all_linear", init="gaussian"),
     Prompt(length=3, double_embedding=True),
 ]
+CUT = ["bert", "roberta", "electra", "deberta-v2"]
 ACCEPTED = [
     (strategy, family)
     for strategy in STRATEGIES
     for family in CONFIGS
     if strategy.refuse(CONFIGS[family]()) is None
 ]
-CUT = ["bert", "roberta", "electra", "deberta-v2"]
+ACCEPTED += [(strategy, family) for strategy in WELL_KNOWN for family in (CUT[0], "llama")]
 TOKENS = 9
 
 

@@ -19,6 +19,7 @@ from bench import measure
 from bench.batches import Batch, collate
 from bench.clock import Stopwatch
 from bench.measure import (
+    EXTRAS,
     PACKAGES,
     WARM_UPS,
     PeakMemory,
@@ -206,7 +207,7 @@ def test_memory_is_looked_at_after_the_largest_batches_of_training_only(
 def test_the_environment_tells_the_machine_but_not_whose_it_is() -> None:
     told = environment(CPU, "fp32", "sdpa")
     assert (told.precision, told.threads, told.attention) == ("fp32", 1, "sdpa")
-    assert told.packages.keys() == set(PACKAGES)
+    assert told.packages.keys() == {*PACKAGES, *EXTRAS}
     assert told.packages["torch"] == torch.__version__
     text = told.model_dump_json()
     words = set(re.split(r"[^\w.-]+", text))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import PluginError
-from bench.plugins import Plugins, load_plugins
-from bench.strategy import GROUP, Strategy, check_strategy
+from bench.plugins import Plugins, file_name, load_plugins
+from bench.strategy import FAMILIES, GROUP, Strategy, check_family, check_strategy, is_installed
 
 Install = Callable[..., None]
 
@@ -32,7 +32,7 @@ class Mine(Strategy):
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Puts a distribution with one module and its entry points on the path."""
 
-    def install(distribution: str, code: str, **points: str) -> None:
+    def install(distribution: str, code: str, group: str = GROUP, **points: str) -> None:
         folder = tmp_path / distribution
         information = folder / f"{distribution}-1.0.dist-info"
         information.mkdir(parents=True)
@@ -41,7 +41,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
         )
         lines = [f"{name} = {distribution}:{target}" for name, target in points.items()]
-        (information / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines, ""]))
+        (information / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
         # In front of everything, where a plug-in that wants our names would be seen first.
         monkeypatch.syspath_prepend(folder)
 
@@ -139,6 +139,46 @@ def test_a_class_that_breaks_the_contract_is_refused_with_the_rule(
     plugins = load()
     assert "mine" not in plugins.found
     assert reason in told(plugins, "mine")
+
+
+FAMILY = """
+from bench.errors import StudyError
+from bench.strategy import Family
+
+class Mine(Family):
+    def names(self):
+        return ("one",)
+
+    def strategy(self, name):
+        raise StudyError(f"no {name}")
+
+MINE = Mine()
+"""
+
+
+def test_a_family_of_another_distribution_is_found_and_one_that_is_none_is_named(
+    install: Install,
+) -> None:
+    install("family_methods", FAMILY, FAMILIES, mine="MINE", wrong="Mine")
+    plugins = load_plugins(FAMILIES, check_family)
+    assert list(plugins.found) == ["peft", "mine"]
+    assert plugins.found["mine"].names() == ("one",)
+    (error,) = plugins.broken
+    assert "is no instance of bench.strategy.Family" in str(error)
+
+
+def test_what_is_installed_is_known_by_name_without_importing_it(install: Install) -> None:
+    install("broken_methods", "import no_such_library_at_all", crash="Mine")
+    assert is_installed("lora")
+    assert is_installed("crash")
+    assert is_installed("peft:ia3")
+    assert not is_installed("gone")
+    assert not is_installed("gone:ia3")
+
+
+@pytest.mark.parametrize(("name", "file"), [("peft:ia3-003", "peft-ia3-003"), ("lora", "lora")])
+def test_a_name_becomes_a_files_without_a_colon(name: str, file: str) -> None:
+    assert file_name(name) == file
 
 
 def test_an_object_that_is_no_class_is_refused() -> None:

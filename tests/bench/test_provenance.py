@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import provenance
 from bench.provenance import RESULT_MODULES, code_fingerprint, commit, outdated, shown_command
 from bench.strategy import Strategy
+from tests.peft_methods import peft
 
 CODE = """
 from dataclasses import dataclass
@@ -82,6 +85,37 @@ def test_comments_and_layout_do_not_change_the_fingerprint(load: Load) -> None:
 )
 def test_code_changes_the_fingerprint(load: Load, old: str, new: str) -> None:
     assert code_fingerprint(load(CODE.replace(old, new))) != code_fingerprint(load(CODE))
+
+
+@pytest.mark.parametrize("written", ["from {0}.helper import SCALE", "import {0}.helper",
+                                     "from {0} import helper"])  # fmt: skip
+def test_what_a_strategy_imports_of_its_own_package_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    real, found = provenance._module_hash, []
+    monkeypatch.setattr(
+        provenance,
+        "_module_hash",
+        lambda module: "same" if module.__name__.endswith(".method") else real(module),
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for scale in (2, 3):
+        package = f"package_of_{len(written)}_{scale}"
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("")
+        (tmp_path / package / "helper.py").write_text(f"SCALE = {scale}\n")
+        code = f"{CODE}\ndef helped():\n    {written.format(package)}\n"
+        (tmp_path / package / "method.py").write_text(code)
+        found.append(code_fingerprint(importlib.import_module(f"{package}.method").Mine))
+    assert found[0] != found[1]
+
+
+def test_the_modules_behind_peft_count() -> None:
+    gathered: dict[str, Any] = {}
+    provenance._gather(sys.modules[type(peft("ia3")).__module__], gathered)
+    assert list(gathered) == [
+        "strategies.peft_bridge", "strategies.peft_methods", "strategies.peft_wrap"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RESULT_MODULES)

@@ -96,12 +96,25 @@ def test_an_arm_with_another_name_tells_its_strategy(file: Path) -> None:
     assert "rank" in big.space.knobs
 
 
-@pytest.mark.parametrize("strategy", ["lroa", ["lora"], {"lora": 1}, 3])
-def test_an_unknown_strategy_tells_the_installed_ones(strategy: object) -> None:
-    (told,) = problems(strategies={"mine": {"strategy": strategy}})
+def test_an_unknown_strategy_tells_the_close_and_the_installed_ones() -> None:
+    (told,) = problems(strategies={"mine": {"strategy": "lroa"}})
     assert told.startswith(
-        f"mine: unknown strategy {strategy!r}; installed are adapter, bitfit, full"
+        "mine: unknown strategy 'lroa' (did you mean lora?); installed are adapter, bitfit, full"
     )
+    assert told.endswith(", peft:…")
+
+
+@pytest.mark.parametrize("strategy", [["lora"], {"lora": 1}, 3])
+def test_a_strategy_that_is_no_name_is_told(strategy: object) -> None:
+    (told,) = problems(strategies={"mine": {"strategy": strategy}})
+    assert told == f"mine: unknown strategy {strategy!r}; a name is needed"
+
+
+def test_two_arms_whose_files_would_be_called_the_same_are_told() -> None:
+    arms = {"a:b": {"strategy": "lora"}, "a-b": {"strategy": "lora"}}
+    assert problems(strategies=arms) == [
+        "a-b: its files would be called as those of a:b; rename an arm"
+    ]
 
 
 @pytest.mark.parametrize(

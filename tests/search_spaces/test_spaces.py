@@ -7,17 +7,18 @@ import dataclasses
 import pytest
 
 from bench.space import LEARNING_RATE, Space, installed_spaces
-from bench.strategy import installed_strategies
+from bench.strategy import find_strategy, installed_families, installed_strategies
 
 SPACES = installed_spaces().found
-STRATEGIES = installed_strategies().found
+STRATEGIES = {name: find_strategy(name) for name in SPACES}
 each = pytest.mark.parametrize(("name", "space"), SPACES.items(), ids=SPACES)
 
 
 def test_every_strategy_has_a_space_and_every_space_a_strategy() -> None:
-    assert set(SPACES) == set(STRATEGIES)
+    assert set(installed_strategies().found) == {name for name in SPACES if ":" not in name}
     assert not installed_spaces().broken
     assert not installed_strategies().broken
+    assert not installed_families().broken
 
 
 @each

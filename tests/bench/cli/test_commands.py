@@ -37,7 +37,7 @@ def command(monkeypatch, capsys, tmp_path):  # type: ignore[no-untyped-def]
     [
         (["sweep", "missing.yaml"], "missing.yaml: No such file"),
         (["sweep", "quik"], "presets are quick, reference, thorough"),
-        (["sweep", "--strategies", "lora,lorra"], "unknown strategy 'lorra'; installed are"),
+        (["sweep", "--strategies", "lora,lorra"], "'lorra' (did you mean lora?); installed"),
         (["sweep", "--strategies", "lora", "--set", "lora.rnk=8"], "did you mean rank?"),
         (["sweep", "--trials", "0"], "trials = 0: "),
         (["sweep", "--pooling", "max"], "'cls', 'mean' or 'last'"),

@@ -31,7 +31,7 @@ def test_a_recommendation_says_all_that_is_needed_to_take_it(
     assert "against full-000" in told
     assert "cannot be told apart, p = " in told
     assert "paretune sweep --name demo-lora-000 " in told
-    assert "from strategies.lora import LoRA" in told
+    assert "strategy = find_strategy('lora')(rank=8, alpha=16" in told
 
 
 def test_a_recommendation_is_a_json_document_too(command: Command, folder: Path) -> None:

@@ -14,9 +14,9 @@ from bench.cli.sweep_command import parameters_of, request_of, words_of
 from bench.record import Status, TrialRecord
 from bench.search.prepare import prepare
 from bench.search.prepared import Prepared
-from bench.space import UNKNOWN_STRATEGY, installed_spaces
+from bench.space import find_space
 from bench.spec import TrainSettings, TrialSpec
-from bench.strategy import Strategy, installed_strategies
+from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.study import load_study
 from bench.study_record import StudyRecord
 from bench.trial import Trial
@@ -24,6 +24,7 @@ from bench.workbench import Workbench
 from strategies.lora import LoRA
 from strategies.prompt import Prompt
 from tests.folders import write_dataset, write_model
+from tests.peft_methods import WELL_KNOWN, peft
 from tests.reports import records
 
 BUNDLED = Inputs(model="bundled", dataset="elementary", limits={}, file=None)
@@ -58,10 +59,12 @@ def read_back(command: str) -> tuple[Strategy, float, Any]:
     return *arm.build({}), study.file
 
 
-@pytest.mark.parametrize("name", sorted(installed_strategies().found))
+NAMES = [*sorted(installed_strategies().found), *(strategy.name for strategy in WELL_KNOWN)]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "peft:gralora"])
 def test_the_command_read_back_is_exactly_the_configuration(name: str) -> None:
-    kind = installed_strategies().found[name]
-    arm = make_arm(name, kind, installed_spaces().found.get(name, UNKNOWN_STRATEGY), {})
+    arm = make_arm(name, find_strategy(name), find_space(name), {})
     generator = random.Random(name)
     for _ in range(10):
         strategy, rate = arm.build(arm.space.draw(generator))
@@ -150,6 +153,17 @@ def test_home_is_found_and_hidden_again() -> None:
 
     assert inputs.model == str(Path.home() / "models/tiny")
     assert "--model ~/models/tiny " in command_for(asked, configuration(LoRA(), 1e-3), inputs)
+
+
+def test_names_with_a_colon_become_file_names_without_one() -> None:
+    record = configuration(peft("ia3"), 1e-3).model_copy(update={"arm": "peft:ia3"})
+    told = command_for(records.study(), record, BUNDLED)
+    assert "--name demo-peft-ia3-007 " in told
+    assert "--strategies peft:ia3 --set peft:ia3.init_ia3_weights=true" in told
+    program = program_for(records.study(), record, BUNDLED)
+    assert program is not None
+    assert "find_strategy('peft:ia3')(init_ia3_weights=True)" in program
+    assert "Path('peft-ia3-007.safetensors')" in program
 
 
 def test_there_is_no_program_for_a_strategy_that_is_not_installed() -> None:

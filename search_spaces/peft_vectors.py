@@ -1,0 +1,81 @@
+"""What is searched for PEFT's IA3, LN tuning, VeRA and FourierFT, which learn few numbers."""
+
+from __future__ import annotations
+
+from bench.space import LEARNING_RATE, Integer, Space, Uniform
+
+IA3 = Space(
+    knobs={
+        LEARNING_RATE: Uniform(
+            low=1e-3,
+            high=5e-2,
+            log=True,
+            source="T-Few, arXiv 2205.05638, section 3: 3e-3 with Adafactor; wider upwards, since "
+            "the factors begin at 1 and have to move far",
+        ),
+    },
+    starts=({LEARNING_RATE: 3e-3}, {LEARNING_RATE: 1e-2}),
+)
+
+LN_TUNING = Space(
+    knobs={
+        LEARNING_RATE: Uniform(
+            low=1e-4,
+            high=1e-2,
+            log=True,
+            source="ours: BitFit's span (arXiv 2106.10199), whose vectors these are half of; "
+            "arXiv 2312.11420 tunes norms of far larger models",
+        ),
+    },
+    starts=({LEARNING_RATE: 1e-3}, {LEARNING_RATE: 4e-4}),
+)
+
+VERA = Space(
+    knobs={
+        LEARNING_RATE: Uniform(
+            low=1e-3,
+            high=5e-2,
+            log=True,
+            source="VeRA, arXiv 2310.11454, appendix A: 2e-3 to 2e-2 for RoBERTa on GLUE, ten "
+            "times LoRA's; a little wider",
+        ),
+        "r": Integer(
+            low=16,
+            high=1024,
+            log=True,
+            source="VeRA, arXiv 2310.11454, section 4: 1024 for RoBERTa-base, 256 for large; "
+            "down to what its ablation of the rank looks at",
+        ),
+    },
+    starts=({LEARNING_RATE: 1e-2, "r": 256}, {LEARNING_RATE: 4e-3, "r": 1024}),
+)
+
+FOURIERFT = Space(
+    knobs={
+        LEARNING_RATE: Uniform(
+            low=1e-3,
+            high=1e-1,
+            log=True,
+            source="FourierFT, arXiv 2405.03003, appendix on GLUE: 1e-2 to 1e-1 with scalings of "
+            "about 100; a decade lower, since small models start further away",
+        ),
+        "n_frequency": Integer(
+            low=50,
+            high=1000,
+            log=True,
+            source="FourierFT, arXiv 2405.03003, section 4: 50 to 12288 in its study of n, 1000 "
+            "on GLUE",
+        ),
+        "scaling": Uniform(
+            low=10.0,
+            high=200.0,
+            log=True,
+            source="FourierFT, arXiv 2405.03003, appendix on GLUE: about 100 to 150; lower, since "
+            "the change it starts from grows as weights get smaller",
+        ),
+    },
+    starts=(
+        {LEARNING_RATE: 5e-2, "n_frequency": 1000, "scaling": 150.0},
+        {LEARNING_RATE: 2e-2, "n_frequency": 200, "scaling": 50.0},
+    ),
+)
