@@ -49,7 +49,7 @@ def checkpoint_blocks(
     backbone = next((m for m in adapted.modules() if isinstance(m, PreTrainedModel)), None)
     if backbone is None:
         raise ValueError("gradient checkpointing needs a backbone of transformers")
-    observers = after or ()
+    observers = () if after is None else after
 
     def contexts() -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         entered = [make() for make in again]

@@ -37,7 +37,8 @@ NAMED = (
     "batched_ms_p50_undeployed batched_ms_iqr_undeployed batched_ms_p95_undeployed "
     "added_at_inference best_epoch epochs_done epochs device precision inference_repeats "
     "batched_repeats batched_questions added_parameters train_seconds_per_question "
-    "validation_seconds load_seconds checkpoint_seconds lost_seconds device_shared micro_batch "
+    "validation_seconds load_seconds checkpoint_seconds compile_seconds lost_seconds device_shared "
+    "micro_batch "
     "attempts threads attention"
 )
 

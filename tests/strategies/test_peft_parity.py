@@ -28,12 +28,23 @@ ATTENTION = {
     "distilbert": r".*\.(q_lin|k_lin|v_lin|out_lin)",
     "deberta-v2": r".*\.attention\.(self\.(query|key|value)_proj|output\.dense)",
     "modernbert": r".*\.attn\.(Wqkv|Wo)",
+    "albert": r".*\.attention\.(query|key|value|dense)",
+    "mpnet": r".*\.attn\.(q|k|v|o)",
     "qwen3": r".*\.(q|k|v|o)_proj",
     "llama": r".*\.(q|k|v|o)_proj",
 }
-NO_TABLE_ENTRY = {"distilbert": ["q_lin", "v_lin"], "modernbert": ["Wqkv"]}
+NO_TABLE_ENTRY = {
+    "distilbert": ["q_lin", "v_lin"],
+    "modernbert": ["Wqkv"],
+    "albert": ["query", "value"],
+    "mpnet": ["q", "v"],
+}
+OUTSIDE_BLOCKS = {
+    "electra": ["embeddings_project"],
+    "albert": ["embedding_hidden_mapping_in"],
+}
 SHAPE = {"distilbert": {"token_dim": WIDTH, "num_attention_heads": HEADS, "num_layers": LAYERS}}
-FIRST_POSITION = {"roberta": CONFIGS["roberta"]().pad_token_id + 1}
+FIRST_POSITION = {"roberta": CONFIGS["roberta"]().pad_token_id + 1, "mpnet": 2}
 
 
 def _lora_targets(family: str, targets: str) -> dict[str, Any]:
@@ -41,8 +52,7 @@ def _lora_targets(family: str, targets: str) -> dict[str, Any]:
         return {"target_modules": NO_TABLE_ENTRY[family]} if family in NO_TABLE_ENTRY else {}
     if targets == "attention":
         return {"target_modules": ATTENTION[family]}
-    outside_blocks = {"exclude_modules": ["embeddings_project"]} if family == "electra" else {}
-    return {"target_modules": "all-linear", **outside_blocks}
+    return {"target_modules": "all-linear", "exclude_modules": OUTSIDE_BLOCKS.get(family)}
 
 
 @pytest.mark.parametrize("targets", ["query_value", "attention", "all_linear"])
