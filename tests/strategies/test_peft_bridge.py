@@ -10,6 +10,7 @@ from typing import Any
 
 import peft as installed
 import pytest
+import torch
 from torch import nn
 from transformers import BertConfig
 
@@ -22,7 +23,7 @@ from strategies.peft_bridge import FAMILY, _configurations, _scalar
 from strategies.peft_methods import METHODS, UNFIT
 from strategies.peft_wrap import Prompted, merged
 from tests.peft_methods import OTHERS, WELL_KNOWN, peft
-from tests.tiny import CONFIGS, tiny
+from tests.tiny import CONFIGS, sentences, tiny
 
 KINDS = {kind.value.lower() for kind in installed.PeftType}
 
@@ -261,6 +262,25 @@ def test_of_p_tuning_only_the_vectors_are_deployed() -> None:
     deployed = strategy.deploy(adapted.eval())
     assert _size(deployed) - _size(tiny("bert")) == 3 * 32
     assert whole - _size(deployed) == 3 * (32 * 32 + 32)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "kept"),
+    [
+        (peft("p_tuning", num_virtual_tokens=3, encoder_reparameterization_type="LSTM"), 3 * 32),
+        (peft("prefix_tuning", num_virtual_tokens=3, prefix_projection=True), 3 * 2 * 2 * 32),
+    ],
+    ids=["lstm", "projection"],
+)
+@torch.no_grad()
+def test_the_vectors_alone_give_the_states_of_the_network_behind_them(
+    strategy: Any, kept: int
+) -> None:
+    adapted = strategy.adapt(tiny("bert")).eval()
+    before = adapted(**sentences()).last_hidden_state
+    deployed = strategy.deploy(adapted)
+    torch.testing.assert_close(deployed(**sentences()).last_hidden_state, before)
+    assert _size(deployed) - _size(tiny("bert")) == kept
 
 
 def test_adapting_a_skeleton_needs_no_weights() -> None:

@@ -132,6 +132,9 @@ def test_strategies_are_listed_with_what_they_train(command) -> None:
     assert "74,113" in output  # LoRA, rank 8, query and value: 6·2·8·(384 + 384) + 385
     assert "22,565,761" in output
     assert "learning_rate" in output
+    assert re.search(r"peft:ia3 +│ +16,513 ", output)  # 6·(3·384 + 1536) + 385
+    told = " ".join(output.split())
+    assert "with the learning rate alone searched: peft:adaption_prompt, peft:shira" in told
 
 
 def test_datasets_are_listed_and_described(command) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import InputError
+from bench.search.doctor import Needs
 from bench.search.prepare import prepare
 from bench.study import load_study
 from tests.folders import write_dataset, write_model
@@ -31,6 +32,23 @@ def test_a_skipped_arm_is_known_before_anything_runs(tmp_path: Path) -> None:
     refused = prepare(load_study(None, asked), tmp_path / "run", "").refusals()
 
     assert list(refused) == ["bitfit"]
+
+
+def test_a_method_of_peft_that_does_not_fit_is_known_before_with_pefts_reason(
+    tmp_path: Path,
+) -> None:
+    write_model(tmp_path / "model", family="distilbert")
+    data = str(write_dataset(tmp_path / "data"))
+    asked = {
+        "model": str(tmp_path / "model"),
+        "dataset": data,
+        "strategies": "lora,peft:ia3,peft:prefix_tuning",
+    }
+    prepared = prepare(load_study(None, asked), tmp_path / "run", "")
+
+    assert list(prepared.refusals()) == ["peft:prefix_tuning"]
+    assert "past key values" in prepared.refusals()["peft:prefix_tuning"]
+    assert Needs.of(prepared).modules == ("peft",)
 
 
 def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path) -> None:
