@@ -28,7 +28,8 @@ def store() -> Iterator[Store]:
 
 def records_of(store: Store) -> dict[str, dict[str, Any]]:
     """Record per trial; every one has to be whole."""
-    contents = store.files.cat(store.files.glob(f"{BUCKET}/run/trials/*.json"))
+    paths = store.files.glob(f"{BUCKET}/run/trials/*.json")
+    contents = store.files.cat(paths) if paths else {}
     found = [json.loads(content) for content in contents.values()]
     return {f"{record['arm']}-{record['number']}": record for record in found}
 

@@ -72,11 +72,12 @@ def main() -> int:
     most = SMOKE if options.smoke else sys.maxsize
     found: dict[str, Any] = json.loads(FOUND.read_bytes()) if FOUND.exists() else {}
     if not options.render:
-        found |= {"commit": commit(), "machine": machine(), "load": os.getloadavg()[0]}
+        found["machine"] = machine()
         if options.only != "sweeps":
-            found["parts"] = _parts(most)
+            found |= {"parts_at": _state(), "parts": _parts(most)}
         if options.only != "parts":
-            found["sweeps"] = [_sweep(asked) for asked in SWEEPS if asked["trials"] <= most]
+            asked = [one for one in SWEEPS if one["trials"] <= most]
+            found |= {"sweeps_at": _state(), "sweeps": [_sweep(one) for one in asked]}
     text = page(found)
     if not options.smoke:
         FOUND.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +85,11 @@ def main() -> int:
         PAGE.write_text(text, encoding="utf-8")
     _say(text)
     return 0
+
+
+def _state() -> dict[str, Any]:
+    """Of code and machine, before something is measured."""
+    return {"commit": commit(), "load": os.getloadavg()[0]}
 
 
 def _parts(most: int) -> dict[str, list[dict[str, float]]]:

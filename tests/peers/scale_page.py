@@ -52,15 +52,21 @@ def page(found: dict[str, Any]) -> str:
     blocks = [
         "# Scale",
         machine_told(found["machine"]),
-        f"Made by `make bench-scale` at commit {found['commit'] or '-'}; before it began,"
-        f" {found['load']:.1f} processes were running. Driver, workers and Ray share the cores:"
-        " growth counts, not seconds. Read with [docs/scale.md](../../docs/scale.md).",
+        "Made by `make bench-scale`. Driver, workers and Ray share the cores: growth counts, not"
+        " seconds. Read with [docs/scale.md](../../docs/scale.md).",
     ]
     if parts := found.get("parts"):
-        blocks += ["## Parts", *_parts(parts)]
+        blocks += ["## Parts", _told(found["parts_at"]), *_parts(parts)]
     if sweeps := found.get("sweeps"):
-        blocks += ["## Whole sweeps", *_sweeps(sweeps)]
+        blocks += ["## Whole sweeps", _told(found["sweeps_at"]), *_sweeps(sweeps)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _told(state: dict[str, Any]) -> str:
+    return (
+        f"At commit {state['commit'] or '-'}; before it began, {state['load']:.1f} processes were"
+        " running."
+    )
 
 
 def _parts(parts: dict[str, list[dict[str, float]]]) -> list[str]:

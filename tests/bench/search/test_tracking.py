@@ -12,9 +12,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from upath import UPath
 
 from bench.errors import StudyError
 from bench.ledger import Ledger
+from bench.location import Location
 from bench.record import Status, TrialRecord
 from bench.search.events import Ended, EpochDone, Event, Halted, Noted, Scored, Started, Trial
 from bench.search.tracked import ENDS, End
@@ -71,7 +73,7 @@ EVENTS: tuple[Event, ...] = (
 NAMES = {"lora-000", "lora-001", "lora-002", "lora-004", "lora-000-seed1001"}
 
 
-def follow(folder: Path, *events: Event, names: tuple[str, ...] = TRACKERS) -> list[str]:
+def follow(folder: Location, *events: Event, names: tuple[str, ...] = TRACKERS) -> list[str]:
     """What is told of trackers that see these events."""
     told: list[Event] = []
     with tracked(names, "study", folder, told.append) as observe:
@@ -202,11 +204,7 @@ def test_a_run_folder_elsewhere_leaves_the_files_of_trackers_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    class Elsewhere(type(Path())):  # type: ignore[misc]
-        def __str__(self) -> str:
-            return "s3://bucket/run"
-
-    told = follow(Elsewhere("x"), names=("tensorboard",))
+    told = follow(UPath("memory://bucket/run"), names=("tensorboard",))
 
     assert told == [f"tracked by tensorboard: {tmp_path / 'runs' / 'study' / 'tensorboard'}"]
 
