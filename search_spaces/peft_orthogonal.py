@@ -14,13 +14,13 @@ OFT = Space(
             low=1e-4,
             high=1e-2,
             log=True,
-            source="OFTv2, arXiv 2506.19847, appendix: 1e-4 to 8e-4 for language models; wider "
-            "upwards, since small models like larger rates",
+            source="ours: LoRA's span (arXiv 2106.09685, appendix D), twice as wide upwards, "
+            "since small rotations of a small model need it; OFT is arXiv 2306.07280",
         ),
         "oft_block_size": Choice(
             options=(8, 16, 32),
-            source="OFTv2, arXiv 2506.19847, section 5 (32), and BOFT, arXiv 2311.06243, table 1 "
-            "(16, as the equal of its own m = 1)",
+            source="BOFT, arXiv 2311.06243, table 1: OFT with block size 16; PEFT's default is 32; "
+            "half of that for fewer parameters",
         ),
     },
     starts=(
@@ -35,8 +35,7 @@ BOFT = Space(
             low=1e-4,
             high=1e-2,
             log=True,
-            source="BOFT, arXiv 2311.06243, appendix on GLUE: some 1e-4 for DeBERTaV3-base; wider "
-            "upwards, since small models like larger rates",
+            source="ours: as for OFT, of which it is the finer form (arXiv 2311.06243)",
         ),
         "boft_block_size": Choice(
             options=(4, 8, 16),

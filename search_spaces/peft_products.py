@@ -13,14 +13,14 @@ LOHA = Space(
             low=2e-4,
             high=1e-2,
             log=True,
-            source="ours: LoRA's span (arXiv 2106.09685, appendix D) doubled, since α/r is 1 here "
-            "and 2 there; LyCORIS, arXiv 2309.14859, trains images at 5e-4 and more",
+            source="ours: the span of our LoRA (arXiv 2106.09685, appendix D, wider) doubled, "
+            "since α/r is 1 here and 2 there",
         ),
         "r": Integer(
             low=1,
             high=32,
             log=True,
-            source="LyCORIS, arXiv 2309.14859, and its manual: dimensions up to 32, since the "
+            source="the manual of LyCORIS (arXiv 2309.14859): dimensions up to 32, since the "
             "product of two changes of rank r reaches rank r² (FedPara, arXiv 2108.06098, "
             "section 2)",
         ),
@@ -34,7 +34,7 @@ LOKR = Space(
             low=2e-4,
             high=1e-2,
             log=True,
-            source="ours: as for LoHa; KronA, arXiv 2212.10650, appendix, trains T5 within it",
+            source="ours: as for LoHa; the Kronecker product itself is arXiv 2212.10650's",
         ),
         "r": Integer(
             low=1,
@@ -44,8 +44,8 @@ LOKR = Space(
         ),
         "decompose_factor": Choice(
             options=(-1, 4, 8, 16),
-            source="LyCORIS, arXiv 2309.14859, section 3 (the factor that the weight is divided "
-            "by), and its manual: -1 (near the square root) for small, 8 for large",
+            source="the manual of LyCORIS (arXiv 2309.14859): -1 (near the square root) for few "
+            "parameters, about 8 for many",
         ),
     },
     starts=(

@@ -10,8 +10,8 @@ IA3 = Space(
             low=1e-3,
             high=5e-2,
             log=True,
-            source="T-Few, arXiv 2205.05638, section 3: 3e-3 with Adafactor; wider upwards, since "
-            "the factors begin at 1 and have to move far",
+            source="T-Few, arXiv 2205.05638, section 3, and the authors' configs (r-three/t-few): "
+            "3e-3 with Adafactor; wider upwards, since the factors begin at 1 and have to move far",
         ),
     },
     starts=({LEARNING_RATE: 3e-3}, {LEARNING_RATE: 1e-2}),
@@ -36,8 +36,8 @@ VERA = Space(
             low=1e-3,
             high=5e-2,
             log=True,
-            source="VeRA, arXiv 2310.11454, appendix A: 2e-3 to 2e-2 for RoBERTa on GLUE, ten "
-            "times LoRA's; a little wider",
+            source="VeRA, arXiv 2310.11454, appendix A: 4e-3 to 1e-2 for RoBERTa-base on GLUE, "
+            "ten times LoRA's; a factor of four to each side",
         ),
         "r": Integer(
             low=16,
@@ -53,25 +53,25 @@ VERA = Space(
 FOURIERFT = Space(
     knobs={
         LEARNING_RATE: Uniform(
-            low=1e-3,
-            high=1e-1,
+            low=5e-3,
+            high=2e-1,
             log=True,
-            source="FourierFT, arXiv 2405.03003, appendix on GLUE: 1e-2 to 1e-1 with scalings of "
-            "about 100; a decade lower, since small models start further away",
+            source="FourierFT, arXiv 2405.03003: the authors' runs on GLUE (Chaos96/fourierft) "
+            "use 0.043 to 0.12; lower too, since small models start further away",
         ),
         "n_frequency": Integer(
             low=50,
             high=1000,
             log=True,
-            source="FourierFT, arXiv 2405.03003, section 4: 50 to 12288 in its study of n, 1000 "
-            "on GLUE",
+            source="FourierFT, arXiv 2405.03003: 1000 on GLUE (section 4); fewer are what the "
+            "method is for",
         ),
         "scaling": Uniform(
             low=10.0,
             high=200.0,
             log=True,
-            source="FourierFT, arXiv 2405.03003, appendix on GLUE: about 100 to 150; lower, since "
-            "the change it starts from grows as weights get smaller",
+            source="FourierFT, arXiv 2405.03003: the authors' runs on GLUE (Chaos96/fourierft) "
+            "use 29 to 151; lower too, since the change it starts from grows as layers shrink",
         ),
     },
     starts=(
