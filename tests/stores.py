@@ -52,6 +52,7 @@ def s3_store() -> Iterator[Store]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    s3fs.S3FileSystem.clear_instance_cache()  # one of an earlier server has its address
     try:
         host, port = server.get_host_and_port()
         store = Store(f"http://{host}:{port}")
