@@ -153,5 +153,5 @@ def test_f17_durations_are_right_when_the_clock_is_set_back(
     monkeypatch.setattr(time, "time_ns", lambda: next(hours) * 3600 * 10**9)
     record = run(make_spec(BitFit()), make_workbench(), tmp_path).record
     assert record.seconds is not None
-    spans = record.seconds.model_dump(exclude={"device_shared", "lost"})
+    spans = record.seconds.model_dump(exclude={"device_shared", "lost", "compile"})  # not compiled
     assert all(0 < span < 60 for span in spans.values())

@@ -263,11 +263,13 @@ def test_only_these_pairs_are_refused() -> None:
     assert variants == {"qwen3", "llama"}, "a decoder's word embedding has no layer around it"
 
 
-def test_of_pefts_well_known_methods_only_prefixes_are_refused_and_only_by_three_families() -> None:
+def test_of_pefts_well_known_methods_only_prefixes_are_refused_and_only_by_five_families() -> None:
     assert {(strategy.name, family) for strategy, family in REFUSED if strategy in WELL_KNOWN} == {
+        ("peft:prefix_tuning", "albert"),
         ("peft:prefix_tuning", "distilbert"),
         ("peft:prefix_tuning", "deberta-v2"),
         ("peft:prefix_tuning", "modernbert"),
+        ("peft:prefix_tuning", "mpnet"),
     }
 
 
