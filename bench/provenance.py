@@ -17,22 +17,24 @@ from types import ModuleType
 from packaging.requirements import Requirement
 
 from bench.strategy import Strategy
+from bench.task import AnyTask, Task
 
 DISTRIBUTION = "paretune"
 RESULT_MODULES = (
     "anatomy", "last_block", "source", "model", "tokens", "batches", "attention", "cpu", "train",
-    "measure", "workbench", "trial",
+    "measure", "metrics", "history", "workbench", "trial",
 )  # fmt: skip
 """Modules of ``bench`` that decide what comes out of a trial."""
 
 
-def code_fingerprint(strategy: type[Strategy]) -> str:
-    """Content hash of the code of a strategy and of the training it passes through.
+def code_fingerprint(strategy: type[Strategy], task: type[AnyTask]) -> str:
+    """Content hash of the code of a strategy, a task, and of the training they pass through.
 
     Comments, docstrings and layout do not count, so that they can be mended without running
-    trials again. The modules of a strategy's base classes do.
+    trials again. The modules of base classes do.
     """
-    modules = [inspect.getmodule(kind) for kind in strategy.__mro__ if issubclass(kind, Strategy)]
+    kinds = (*strategy.__mro__, *task.__mro__)
+    modules = [inspect.getmodule(kind) for kind in kinds if issubclass(kind, Strategy | Task)]
     modules += [importlib.import_module(f"bench.{name}") for name in RESULT_MODULES]
     parts = [_module_hash(module) for module in modules if module is not None]
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]

@@ -38,14 +38,14 @@ class Part(BaseModel):
 
 
 class Accuracy(Part):
-    """Shares of questions answered right, 0 … 1, on the validation split.
+    """Shares of examples answered right, 0 … 1, on the validation split.
 
     Attributes:
         before: with the pretrained backbone, the fresh layers and the fresh head.
         per_epoch: after each epoch.
-        validation: at the best epoch (the first of equals).
+        validation: at the best epoch: that with the best objective, the first of equals.
         best_epoch: counted from 1.
-        predictions: predicted choice per validation question at the best epoch.
+        predictions: given answer per validation example at the best epoch.
     """
 
     before: float
@@ -58,6 +58,24 @@ class Accuracy(Part):
     def epochs_done(self) -> int:
         """Epochs trained; fewer than asked where a trial was stopped early."""
         return len(self.per_epoch)
+
+
+class Scores(Part):
+    """What the answers on the validation split are worth by the task's metrics.
+
+    Attributes:
+        objective: the metric that is searched and chooses the best epoch.
+        before: the objective with the pretrained backbone, the fresh layers and the fresh head.
+        per_epoch: the objective after each epoch.
+        validation: every metric of the task at the best epoch, by name.
+        confidences: of the predictions at the best epoch, see ``bench.packing``.
+    """
+
+    objective: str
+    before: float
+    per_epoch: tuple[float, ...]
+    validation: dict[str, float]
+    confidences: str
 
 
 class Parameters(Part):
@@ -170,10 +188,12 @@ class TestScore(Part):
     """The one scoring of a frozen trial on the test split.
 
     Attributes:
-        accuracy: share of questions answered right, 0 … 1.
-        predictions: predicted choice per test question.
-        answers: right choice per test question.
-        data: content hash of the test questions.
+        accuracy: share of examples answered right, 0 … 1.
+        predictions: given answer per test example.
+        answers: right answer per test example.
+        data: content hash of the test examples.
+        scores: every metric of the task, by name.
+        confidences: of the predictions, see ``bench.packing``.
     """
 
     __test__ = False  # pytest takes classes named Test… for tests
@@ -182,6 +202,8 @@ class TestScore(Part):
     predictions: tuple[NonNegativeInt, ...]
     answers: tuple[NonNegativeInt, ...]
     data: str
+    scores: dict[str, float] = {}
+    confidences: str = ""
 
 
 class TrialRecord(Part):
@@ -208,6 +230,7 @@ class TrialRecord(Part):
     attempts: int = 1
     epochs: int
     accuracy: Accuracy | None = None
+    scores: Scores | None = None
     parameters: Parameters | None = None
     seconds: Seconds | None = None
     inference: Inference | None = None

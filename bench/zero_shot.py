@@ -1,4 +1,4 @@
-"""What a pretrained model answers before any training: the choice nearest to the question."""
+"""What a pretrained model answers before any training: the answer nearest to what is asked."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import torch
 from torch.nn import functional as F
 
 from bench.model import pooled
-from bench.questions import Question
 from bench.source import ModelSource
+from bench.task import AnyTask, Example
 
 TEXTS_PER_BATCH = 128
 
 
-def cosine_accuracy(source: ModelSource, questions: Sequence[Question]) -> float:
-    """Share of questions whose right choice has the highest cosine with the question.
+def cosine_accuracy(source: ModelSource, task: AnyTask, examples: Sequence[Example]) -> float:
+    """Share of examples whose right answer has the highest cosine with what is asked.
 
-    Question and choices are embedded apart, as the mean over their tokens.
+    That and the texts of the answers are embedded apart, as the mean over their tokens.
 
     Args:
         source: the model.
-        questions: a split.
+        task: says which texts these are.
+        examples: a split.
     """
-    texts = sorted({text for q in questions for text in (q.text, *q.choices)}, key=len)
+    told = [task.described(example) for example in examples]
+    texts = sorted({text for asked, answers in told for text in (asked, *answers)}, key=len)
     vectors = dict(zip(texts, _embed(source, texts), strict=True))
     right = 0
-    for question in questions:
-        choices = torch.stack([vectors[choice] for choice in question.choices])
-        right += int((choices @ vectors[question.text]).argmax()) == question.answer
-    return right / len(questions)
+    for example, (asked, answers) in zip(examples, told, strict=True):
+        offered = torch.stack([vectors[answer] for answer in answers])
+        right += int((offered @ vectors[asked]).argmax()) == task.answer(example)
+    return right / len(examples)
 
 
 @torch.inference_mode()

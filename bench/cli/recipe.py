@@ -49,7 +49,7 @@ source = locate({model!r})
 dataset = load_dataset({dataset!r}, Limits({limits}))
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 train, validation = (
-    tokenise(dataset.splits[split], source.tokenizer(), settings.max_length)
+    tokenise(dataset.task, dataset.splits[split], source.tokenizer(), settings.max_length)
     for split in ("train", "validation")
 )
 workbench = Workbench(
@@ -57,7 +57,7 @@ workbench = Workbench(
     precision=choose_precision(settings.precision, device), device_shared=False,
 )
 spec = TrialSpec(
-    strategy=strategy, learning_rate={rate!r}, seed={seed}, settings=settings,
+    task=dataset.task, strategy=strategy, learning_rate={rate!r}, seed={seed}, settings=settings,
     study={study!r}, arm={arm!r}, number=0, data="", model="", code="", context="",
 )
 trained = Path({file!r})

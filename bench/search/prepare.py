@@ -44,7 +44,7 @@ def prepare(study: Study, folder: Location, command: str, faults: Faults | None 
         faults.add(*_unfit(file, config, tokenizer))
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
     with faults.gathered():
-        dataset = load_sealed(file.dataset, limits)
+        dataset = load_sealed(file.dataset, limits, task=study.task, columns=file.columns)
     faults.add(*_unusable(folder))
     faults.raise_any()
     assert source is not None

@@ -5,7 +5,8 @@ All of them are Markdown with foreign text escaped; ``None`` where there is noth
 
 from __future__ import annotations
 
-from bench.study_record import Run
+from bench.metrics import ACCURACY
+from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed
@@ -166,3 +167,17 @@ def expected_best(analysis: Analysis) -> Markdown | None:
         " in the unbiased form of Tang 2020). It says what a search of that size reaches on"
         " validation, which is optimistic."
     )
+
+
+def baselines(study: StudyRecord) -> Markdown:
+    """What can be had on validation without a model."""
+    first, *others = (
+        f"{markdown(each.said)} {{}}{show.share(each.scores[ACCURACY])}{{}}"
+        for each in study.baselines
+    )
+    whole = [
+        first.format("answers ", f" of the validation {study.words.examples} right"),
+        *(other.format("", "") for other in others),
+    ]
+    said = ", ".join(whole)
+    return Markdown(f"{said[:1].upper()}{said[1:]}.")

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from bench import model as bench_model
 from bench.batches import Batch, collate
-from bench.model import MultipleChoiceModel, choose_precision, pooled, store_in_bf16
+from bench.model import TaskModel, choose_precision, pooled, store_in_bf16
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import TokenSplit
 from strategies.lora import LoRA
 from tests.tiny import WIDTH, sentences, tiny
@@ -35,9 +36,9 @@ def _batch() -> Batch:
     )
 
 
-def _choices_model(backbone: nn.Module) -> MultipleChoiceModel:
+def _choices_model(backbone: nn.Module) -> TaskModel:
     torch.manual_seed(0)
-    return MultipleChoiceModel(backbone, width=WIDTH, pooling="mean", dropout=0.0)
+    return TaskModel(MultipleChoice(), backbone, width=WIDTH, pooling="mean", dropout=0.0)
 
 
 @pytest.mark.parametrize(

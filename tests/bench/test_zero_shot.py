@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from bench import zero_shot
 from bench.questions import Question
 from bench.source import ModelSource, locate
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.zero_shot import cosine_accuracy
 from tests.tiny import tiny
 
@@ -53,12 +54,12 @@ def _echoes(*answers_off: int) -> list[Question]:
 def test_the_choice_that_repeats_the_question_is_taken(
     source: ModelSource, answers_off: tuple[int, ...], share: float
 ) -> None:
-    assert cosine_accuracy(source, _echoes(*answers_off)) == share
+    assert cosine_accuracy(source, MultipleChoice(), _echoes(*answers_off)) == share
 
 
 def test_questions_may_have_different_numbers_of_choices(source: ModelSource) -> None:
     two = Question(identifier="two", text="sky", choices=("trees of iron", "sky"), answer=1)
-    assert cosine_accuracy(source, [*_echoes(0, 0), two]) == 1.0
+    assert cosine_accuracy(source, MultipleChoice(), [*_echoes(0, 0), two]) == 1.0
 
 
 def test_batches_and_padding_change_no_vector(
@@ -71,4 +72,7 @@ def test_batches_and_padding_change_no_vector(
 
 
 def test_a_decoder_without_a_word_for_padding_answers_too(tmp_path: Path) -> None:
-    assert cosine_accuracy(_source(tmp_path, "llama", **PLAIN), _echoes(0, 0, 0, 0)) == 1.0
+    assert (
+        cosine_accuracy(_source(tmp_path, "llama", **PLAIN), MultipleChoice(), _echoes(0, 0, 0, 0))
+        == 1.0
+    )

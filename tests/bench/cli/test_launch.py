@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import parcel
 from bench.cli.known_jobs import MOST, KnownJob, known_jobs, meant, remember
-from bench.cli.launch import _is_folder, _remember, shell_path
+from bench.cli.launch import _is_here, _remember, shell_path
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.errors import ClusterError, Faults
 from tests.asking import Command
@@ -93,7 +93,7 @@ def test_a_known_dataset_is_not_taken_for_a_folder_of_that_name(
     write_dataset(tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
 
-    assert [_is_folder(name) for name in ("elementary", "mine", "none")] == [False, True, False]
+    assert [_is_here(name) for name in ("elementary", "mine", "none")] == [False, True, False]
 
 
 def test_an_unknown_option_of_the_sweep_is_a_usage_error(command: Command, nobody: str) -> None:
