@@ -77,6 +77,8 @@ class Metric:
         higher_is_better: its direction.
         worst: the worst value there is.
         of: the figure; ``None`` where the outcome does not tell.
+        is_mean: whether it is a mean over examples that are right or wrong, so that what is known
+            of crossed seeds and examples holds for it.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Metric:
     higher_is_better: bool
     worst: float
     of: Callable[[Outcome], float | None]
+    is_mean: bool = False
 
     def rank(self, value: float) -> float:
         """A number that is the larger, the better the value is."""
@@ -147,7 +150,14 @@ def figure(name: str, outcome: Outcome) -> float:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric(name=ACCURACY, label="accuracy", higher_is_better=True, worst=0.0, of=accuracy),
+        Metric(
+            name=ACCURACY,
+            label="accuracy",
+            higher_is_better=True,
+            worst=0.0,
+            of=accuracy,
+            is_mean=True,
+        ),
         Metric(name="macro_f1", label="macro-F1", higher_is_better=True, worst=0.0, of=macro_f1),
         Metric(
             name="matthews",

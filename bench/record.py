@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 
+from bench.metrics import ACCURACY, METRICS
 from bench.space import LEARNING_RATE, Value
 from bench.spec import TrialSpec, trial_name
 
@@ -249,6 +250,24 @@ class TrialRecord(Part):
     def values(self) -> dict[str, Value]:
         """Knobs and learning rate by name."""
         return {**self.knobs, LEARNING_RATE: self.learning_rate}
+
+    @property
+    def per_epoch(self) -> tuple[float, ...]:
+        """The objective on validation after each epoch; empty without a result."""
+        if self.scores is not None:
+            return self.scores.per_epoch
+        return self.accuracy.per_epoch if self.accuracy else ()
+
+    @property
+    def score(self) -> float | None:
+        """The objective on validation at the best epoch; ``None`` without a result."""
+        if self.scores is not None:
+            return self.scores.validation[self.scores.objective]
+        return self.accuracy.validation if self.accuracy else None
+
+    def rank(self, score: float) -> float:
+        """A number that is the larger, the better a value of the objective is."""
+        return METRICS[self.scores.objective if self.scores else ACCURACY].rank(score)
 
     @property
     def was_shared(self) -> bool:

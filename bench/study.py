@@ -26,7 +26,7 @@ from bench.spec import MicroBatch, Pooling, Precision, TrainSettings
 from bench.strategy import installed_strategies
 from bench.study_record import Halving
 from bench.study_text import NO_TEXT, STRATEGIES, read_study_text
-from bench.task import AnyTask, Columns, installed_tasks
+from bench.task import AnyTask, Columns, installed_tasks, known_task
 
 ALL = "all"
 Count = Annotated[int, Field(ge=1)]
@@ -155,7 +155,7 @@ class Study:
     @property
     def task(self) -> type[AnyTask] | None:
         """What is learnt; ``None`` where the data tell."""
-        return installed_tasks().found[self.file.task] if self.file.task else None
+        return known_task(self.file.task) if self.file.task else None
 
     def planned(self, arm: Arm) -> int:
         """Trials of an arm: the budget, or fewer where the space holds fewer configurations."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.errors import PluginError
+from bench.errors import PluginError, StudyError
 from bench.metrics import METRICS, Outcome
 from bench.plugins import Plugins, load_plugins
 
@@ -238,6 +238,18 @@ GROUP = "paretune.tasks"
 def installed_tasks() -> Plugins[type[AnyTask]]:
     """The tasks of all installed distributions, imported once per process."""
     return load_plugins(GROUP, check_task)
+
+
+def known_task(name: str) -> type[AnyTask]:
+    """The installed task of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    found = installed_tasks().found
+    if name not in found:
+        raise StudyError(f"task {name!r}: no such task; installed are {', '.join(found)}")
+    return found[name]
 
 
 def check_task(name: str, loaded: object) -> type[AnyTask]:

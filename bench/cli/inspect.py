@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +20,7 @@ from bench.source import locate
 from bench.sources import KNOWN, SPLITS
 from bench.space import UNKNOWN_STRATEGY, installed_spaces
 from bench.strategy import Strategy, installed_strategies
-from bench.task import NO_COLUMNS, AnyTask, Columns
+from bench.task import Columns, known_task
 from bench.zero_shot import cosine_accuracy
 from reports import show
 from reports.escape import plain
@@ -96,11 +97,16 @@ def list_datasets() -> int:
 def describe_dataset(
     name: str,
     model: str | None,
-    task: type[AnyTask] | None = None,
-    columns: Columns = NO_COLUMNS,
+    task: str | None,
+    columns: Mapping[str, str | None],
 ) -> int:
-    """Prints sizes, label balance, baselines and examples of a dataset."""
-    dataset = load_dataset(name, task=task, columns=columns)
+    """Prints sizes, shares of the answers, baselines and examples of a dataset.
+
+    Raises:
+        InputError: there is no such dataset or task.
+    """
+    kind = known_task(task) if task else None
+    dataset = load_dataset(name, task=kind, columns=Columns(**columns))
     out.print(_splits(dataset))
     for notice in dataset.notices:
         out.print(plain(notice), markup=False, highlight=False)

@@ -19,14 +19,16 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from bench.arm import Arm
+from bench.metrics import ACCURACY
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
+from bench.search.draws import Draws, Values, key_of
+from bench.search.goals import directions, objectives
 from bench.search.halving import Rungs
 from bench.search.news import Telling, no_news
 from bench.share import WHOLE, Share
 from bench.space import Choice, Dimension, Integer, Value
 from bench.spec import TrialSpec
 
-Values = dict[str, Value]
 MakeSpec = Callable[[Arm, int, Mapping[str, Value]], TrialSpec]
 
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED}
@@ -34,47 +36,6 @@ STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNE
 
 REDRAWS = 100
 """Attempts to draw a configuration that is not there yet, before the remaining ones are tried."""
-
-
-class Draws:
-    """Configurations of an arm under the random sampler, by number.
-
-    They depend on nothing but arm and seed, so that resumed, parallel and sharded runs draw the
-    same. The arm's starts come first. In a space of finitely many configurations none comes twice,
-    which is why one is drawn after all before it; they are kept.
-
-    Args:
-        arm: any.
-        seed: of the sampler.
-    """
-
-    def __init__(self, arm: Arm, seed: int) -> None:
-        self._arm = arm
-        self._seed = seed
-        self._starts = [arm.complete(start) for start in arm.space.starts]
-        self._drawn = list(self._starts)
-        self._taken = set(map(_key, self._drawn))
-
-    def __getitem__(self, number: int) -> Values:
-        if number < len(self._starts):
-            return dict(self._starts[number])
-        if self._arm.space.size == math.inf:
-            return _draw(self._arm, number, self._seed, 0)
-        for index in range(len(self._drawn), number + 1):
-            attempts = (_draw(self._arm, index, self._seed, n) for n in itertools.count())
-            values = next(values for values in attempts if _key(values) not in self._taken)
-            self._drawn.append(values)
-            self._taken.add(_key(values))
-        return dict(self._drawn[number])
-
-
-def _key(values: Values) -> frozenset[tuple[str, Value]]:
-    """Equal for equal configurations."""
-    return frozenset(values.items())
-
-
-def _draw(arm: Arm, number: int, seed: int, attempt: int) -> Values:
-    return arm.space.draw(random.Random(f"{seed}/{arm.name}/{number}/{attempt}"))
 
 
 @dataclass(kw_only=True)
@@ -114,6 +75,7 @@ class Plan:
         rungs: where trials may be stopped early; by default nowhere.
         share: the part of the trials that is given out; what others give out is learnt from.
         news: tells what others have ended meanwhile.
+        objective: the metric that is searched.
     """
 
     def __init__(  # noqa: PLR0913 - what a plan is made of
@@ -127,6 +89,7 @@ class Plan:
         rungs: Rungs | None = None,
         share: Share = WHOLE,
         news: Telling = no_news,
+        objective: str = ACCURACY,
     ) -> None:
         self._arms = {arm.name: arm for arm in arms}
         self._planned = planned
@@ -138,7 +101,9 @@ class Plan:
         self._is_part = share.is_part
         self._progress = {
             name: _Progress(
-                study=_new_study(f"{seed}/{name}{f'/{share}' * share.is_part}", planned[name]),
+                study=_new_study(
+                    f"{seed}/{name}{f'/{share}' * share.is_part}", planned[name], objective
+                ),
                 all=frozenset(numbers),
                 left=numbers,
                 draws=Draws(self._arms[name], seed),
@@ -185,7 +150,7 @@ class Plan:
         progress = self._progress[record.arm]
         values = {name: record.values[name] for name in self._arms[record.arm].space.knobs}
         mine = record.number in progress.left
-        progress.taken.setdefault(_key(values), record.number)
+        progress.taken.setdefault(key_of(values), record.number)
         if mine and (record.status in RETRIED_ON_RESUME or self.rungs.void(record)):
             progress.again[record.number] = values
             return False
@@ -215,7 +180,7 @@ class Plan:
         name = max(self._progress, key=lambda name: len(self._progress[name].left))
         number = self._progress[name].left.pop(0)
         values = self._values(name, number)
-        self._progress[name].taken[_key(values)] = number
+        self._progress[name].taken[key_of(values)] = number
         return self._make_spec(self._arms[name], number, values)
 
     def finish(self, record: TrialRecord) -> None:
@@ -241,7 +206,7 @@ class Plan:
             return values
         for _ in range(REDRAWS):
             trial = progress.study.ask(self._distributions(name))
-            if _key(trial.params) not in progress.taken:
+            if key_of(trial.params) not in progress.taken:
                 progress.asked[number] = trial
                 return dict(trial.params)
             progress.study.tell(trial, state=TrialState.FAIL)
@@ -263,21 +228,21 @@ class Plan:
         left its own; as nobody has two, that leads to a free one, another for every number.
         """
         values = progress.draws[number]
-        while (owner := progress.taken.get(_key(values), number)) != number:
+        while (owner := progress.taken.get(key_of(values), number)) != number:
             values = progress.draws[owner]
         return values
 
     def _first_untaken(self, progress: _Progress) -> Values:
         """A configuration of a nearly exhausted finite space, drawn until it is a new one."""
         untaken = (progress.draws[index] for index in itertools.count())
-        return next(values for values in untaken if _key(values) not in progress.taken)
+        return next(values for values in untaken if key_of(values) not in progress.taken)
 
     def _distributions(self, name: str) -> dict[str, BaseDistribution]:
         knobs = self._arms[name].space.knobs
         return {knob: _distribution(knobs[knob]) for knob in sorted(knobs)}
 
 
-def _new_study(seed: str, planned: int) -> optuna.Study:
+def _new_study(seed: str, planned: int, objective: str) -> optuna.Study:
     """A study of two objectives; a third of a small budget is drawn before TPE may model it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
@@ -288,7 +253,7 @@ def _new_study(seed: str, planned: int) -> optuna.Study:
             n_startup_trials=min(10, max(5, planned // 3)),
             seed=random.Random(seed).getrandbits(32),
         )
-    return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    return optuna.create_study(directions=directions(objective), sampler=sampler)
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
@@ -297,10 +262,3 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Integer):
         return IntDistribution(dimension.low, dimension.high, log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
-def objectives(record: TrialRecord) -> list[float]:
-    """Validation accuracy, to be raised, and trained parameters, to be lowered."""
-    if record.accuracy is None or record.parameters is None:
-        raise ValueError(f"{record.trial}: completed without a result")
-    return [record.accuracy.validation, float(record.parameters.trained)]

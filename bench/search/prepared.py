@@ -82,6 +82,7 @@ class Prepared:
             make_spec=self.spec,
             rungs=Rungs(file.halving_rule, file.epochs),
             share=self.share,
+            objective=file.objective,
             news=News(self.ledger, self.searched) if self.share.is_part else no_news,
         )
 

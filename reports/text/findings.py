@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from bench.metrics import METRICS as SCORES
 from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis, Entry, Place
@@ -39,15 +40,17 @@ def _search_leader(run: Run) -> str:
     if not best:
         return "No trial was completed, so there is nothing to compare."
     leader = next(row.best for row in standings(run.study, run.searched) if row.best)
-    assert leader.accuracy is not None  # best trials are completed
+    assert leader.score is not None  # best trials are completed
+    goal = SCORES[run.study.objective]
+    end = "highest" if goal.higher_is_better else "lowest"
     assert leader.parameters is not None
     many = f"Of {len(best)} arms with a result, " if len(best) > 1 else ""
     return (
-        f"{many}**{markdown(leader.arm)}** has the highest validation accuracy:"
-        f" {show.share(leader.accuracy.validation)}, with"
+        f"{many}**{markdown(leader.arm)}** has the {end} validation {goal.label}:"
+        f" {show.share(leader.score)}, with"
         f" {show.count(leader.parameters.trained)} trained parameters. No arm's choice has answered"
-        " the test split yet: arms are ordered by validation accuracy, which is optimistic, on one"
-        " seed each."
+        f" the test split yet: arms are ordered by validation {goal.label}, which is optimistic, on"
+        " one seed each."
     )
 
 
@@ -281,9 +284,9 @@ def halving_note(run: Run) -> Markdown | None:
     return Markdown(
         f"Successive halving: after {after} a trial went on only if it was among the best"
         f" one in {rule.reduction_factor} of its arm's trials that had come so far, by fronts of"
-        " validation accuracy and trained parameters, then by crowding distance. Which trials are"
-        f" stopped depends on the order in which they come. {stopped} They are never chosen and"
-        " never on the front."
+        f" validation {SCORES[study.objective].label} and trained parameters, then by crowding"
+        f" distance. Which trials are stopped depends on the order in which they come. {stopped}"
+        " They are never chosen and never on the front."
     )
 
 
