@@ -80,6 +80,7 @@ the last ``held_out`` training rows are our validation."""
 
 GENERATED: Mapping[str, Callable[[], Mapping[str, Sequence[Row]]]] = {
     "elementary": elementary.generate,
+    "elementary_kinds": elementary.generate_kinds,
 }
 """Datasets that come with the package."""
 

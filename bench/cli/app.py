@@ -203,7 +203,7 @@ def recommend(
         str | None, typer.Option(help="Most trained parameters: 300k, 1.2M.", metavar="COUNT")
     ] = None,
     max_ms: Annotated[
-        str | None, typer.Option(help="Most milliseconds per question, median.", metavar="MS")
+        str | None, typer.Option(help="Most milliseconds per example, median.", metavar="MS")
     ] = None,
     max_bytes: Annotated[
         str | None, typer.Option(help="Most bytes to store: 5MB, 5MiB.", metavar="SIZE")

@@ -98,7 +98,7 @@ class View:
         scene = self.scene
         run = scene.run
         if run is None:
-            yield Text("preparing: model, questions, workers …", "dim")
+            yield Text("preparing: model, data, workers …", "dim")
             return
         stage = " with fresh seeds" if scene.freeze else ""
         count = f"{len(scene.records)}/{scene.all_planned} trials{stage}"

@@ -141,8 +141,8 @@ def _data(run: Run) -> Iterable[str]:
     old = sum(not study.is_tested(record) for record in scored)
     if old:
         yield (
-            f"{old} of {len(scored)} test scores are of other test questions than the study's: no"
-            " figure uses them."
+            f"{old} of {len(scored)} test scores are of other test {run.study.words.examples} than"
+            " the study's: no figure uses them."
         )
 
 

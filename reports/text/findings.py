@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.metrics import METRICS as SCORES
 from bench.study_record import Run, StudyRecord
+from bench.task_record import TaskWords
 from reports import show
 from reports.analysis import Analysis, Entry, Place
 from reports.confirmed import confirmed
@@ -25,7 +26,7 @@ def summary(analysis: Analysis) -> list[Markdown]:
     leaders = analysis.leaders
     if leaders:
         sentences = [
-            _leader(leaders),
+            _leader(leaders, analysis.run.study.words),
             _untold(analysis),
             _cheapest(leaders),
             _front(analysis),
@@ -54,16 +55,16 @@ def _search_leader(run: Run) -> str:
     )
 
 
-def _leader(leaders: Sequence[Entry]) -> str:
+def _leader(leaders: Sequence[Entry], words: TaskWords) -> str:
     first = leaders[0]
     accuracy, seeds = first.accuracy, len(first.seeds.values)
     many = f"Of {len(leaders)} tested arms, " if len(leaders) > 1 else ""
-    over = "over seeds and questions" if accuracy.of_seeds else "over questions only"
+    over = f"seeds and {words.examples}" if accuracy.of_seeds else f"{words.examples} only"
     of = f"the mean of {seeds} seeds" if seeds > 1 else "on one seed"
     return (
         f"{many}**{markdown(first.arm)}** has the highest test accuracy:"
         f" {show.share(accuracy.value)}, {of} (95 % interval"
-        f" {show.interval(accuracy.low, accuracy.high)}, {over}), with"
+        f" {show.interval(accuracy.low, accuracy.high)}, over {over}), with"
         f" {show.count(_parameters(first))} trained parameters."
     )
 
@@ -76,7 +77,8 @@ def _untold(analysis: Analysis) -> str:
     close = {arm for pair in mine if not pair.is_different for arm in (pair.first, pair.second)}
     if not close:
         sure = all(pair.difference.of_seeds for pair in mine)
-        cause = "chance alone" if sure else "the choice of questions"
+        words = analysis.run.study.words
+        cause = "chance alone" if sure else f"the choice of {words.examples}"
         return f"Its lead over every other arm is larger than {cause} explains."
     told = [_bold(entry.arm) for entry in analysis.leaders[1:] if entry.arm in close]
     return (

@@ -190,9 +190,9 @@ def timing(analysis: Analysis) -> Markdown | None:
     measured = [row for row in rows(analysis) if row.cost("inference_ms_p50") is not None]
     if not measured:
         return None
-    size = _batch(analysis.run)
+    size, words = _batch(analysis.run), analysis.run.study.words
     return table(
-        ("arm", "form", *(f"{n}: {word}" for n in ("1 question", f"{size} questions")
+        ("arm", "form", *(f"{n}: {word}" for n in (f"1 {words.example}", f"{size} {words.examples}")
                           for word in ("median", "IQR", "p95")), "throughput", "stored size"),
         (line for row in measured for line in _timings(row)),
         left=2,
