@@ -135,7 +135,8 @@ def _completed(
         )
     parts = cut(read[TRAIN], missing)
     sizes = ", ".join(f"{len(parts[split])} {split}" for split in parts)
-    told = f"{' and '.join(missing)} were cut off the training {words.examples}: {sizes}"
+    were = "was" if len(missing) == 1 else "were"
+    told = f"{' and '.join(missing)} {were} cut off the training {words.examples}: {sizes}"
     return {**read, **parts}, [told]
 
 

@@ -172,6 +172,14 @@ class Task(ABC, Generic[E]):
             DataError: they cannot be learnt or answered, with every reason.
         """
 
+    @classmethod
+    def of_labels(cls, labels: tuple[str, ...]) -> Task[E]:
+        """The task whose answers have these names, as the record of a study tells them.
+
+        To be overridden where the data settle anything.
+        """
+        return cls()
+
     def remarks(self, splits: Mapping[str, Sequence[E]]) -> Iterable[str]:
         """What is odd about the examples as they are used, one sentence each."""
         return ()

@@ -150,6 +150,11 @@ class SequenceClassification(Task[LabelledText]):
             raise DataError(*faults)
         return cls(labels=tuple(labels))
 
+    @classmethod
+    def of_labels(cls, labels: tuple[str, ...]) -> SequenceClassification:
+        """The task of these labels."""
+        return cls(labels=labels)
+
     def remarks(self, splits: Mapping[str, Sequence[LabelledText]]) -> Iterator[str]:
         """Labels that have fewer than two texts in a split."""
         for split, examples in splits.items():

@@ -272,6 +272,61 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert told(str(tmp_path / "mine.xlsx")) == ["mine.xlsx: is no .jsonl, .csv or .tsv file"]
 
 
+def hub(monkeypatch: pytest.MonkeyPatch, *splits: str) -> list[tuple[Any, ...]]:
+    """Puts a dataset of the Hub, as its library gives it, in the place of a download."""
+    import datasets
+
+    features = datasets.Features(
+        {"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    found = datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict(
+                {"sentence": [f"{split} {n}" for n in range(40)], "label": [0, 1] * 20},
+                features=features,
+            )
+            for split in splits
+        }
+    )
+    asked: list[tuple[Any, ...]] = []
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        return found
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    return asked
+
+
+def test_a_hub_dataset_has_the_names_of_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = hub(monkeypatch, "train", "validation", "test")
+    dataset = load_dataset("owner/films:small")
+    assert asked == [("owner/films", "small")]
+    assert dataset.task.labels == ("no", "yes")
+    assert dataset.notices == ("read as --text-column sentence, by their names",)
+    assert [len(examples) for examples in dataset.splits.values()] == [40, 40, 40]
+
+
+def test_a_split_that_a_hub_dataset_lacks_is_cut_off_its_training_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub(monkeypatch, "train", "test")
+    dataset = load_dataset("owner/films")
+    assert {split: len(dataset.splits[split]) for split in dataset.splits} == {
+        "train": 36,
+        "validation": 4,
+        "test": 40,
+    }
+    assert dataset.notices[1] == (
+        "validation was cut off the training texts: 36 train, 4 validation"
+    )
+
+
+def test_a_hub_dataset_without_training_texts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub(monkeypatch, "test")
+    assert told("owner/films") == ["owner/films: has no split train, only test"]
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
     return locate("bundled").tokenizer()

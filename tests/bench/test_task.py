@@ -103,6 +103,7 @@ def test_an_instance_travels_and_is_known_by_its_content(case: str) -> None:
     assert hash(settled(case)) == hash(task)
     assert content_hash(task.identity) == content_hash(settled(case).identity)
     assert task.identity["task"] == task.name
+    assert known_task(task.name).of_labels(task.labels) == task
 
 
 @each

@@ -207,3 +207,21 @@ def test_a_server_elsewhere_that_lets_in_everyone_is_refused(command: Command, h
     assert code == 2
     assert "asks for no token" in told
     assert "--insecure-cluster" in told
+
+
+def test_a_dataset_goes_along_as_a_folder_of_tables_or_as_one_file(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name in ("train.csv", "validation.csv", "test.csv", "notes.txt"):
+        (folder / name).write_text("text,label\n")
+    (tmp_path / "mine.csv").write_text("text,label\n")
+    copies = [
+        Copy(option="--dataset", folder=folder),
+        Copy(option="--dataset", folder=tmp_path / "mine.csv"),
+    ]
+    with zipfile.ZipFile(write_parcel(tmp_path / "parcel.zip", None, copies)) as parcel:
+        assert sorted(parcel.namelist()) == [
+            "inputs/dataset/mine.csv",
+            *(f"inputs/dataset/texts/{split}.csv" for split in ("test", "train", "validation")),
+        ]
+    assert copies[1].there == "inputs/dataset/mine.csv"
