@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.anatomy import blocks, feed_forward_output, freeze, projections, width
+from bench.strategy import PeftAdapter
 from strategies.peft_methods import Targets
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ ADJUSTED = "Invalid `"
 ONE_FACTOR = "Setting boft_n_butterfly_factor to 1"
 """What PEFT warns of, whatever the factor, where it could not build its CUDA extension."""
 
+
+THROUGH_CACHE = "PREFIX_TUNING"
+"""The ``PeftType`` whose prompt is keys and values; others put states before the text."""
 
 TABLE = "TRANSFORMERS_MODELS_TO_{}_TARGET_MODULES_MAPPING"
 """Name of PEFT's table of the modules that a method adapts, by family of models."""
@@ -156,10 +160,30 @@ def merged(adapted: nn.Module) -> nn.Module:
     return plain
 
 
+def saved(adapted: nn.Module) -> PeftAdapter:
+    """What PEFT would save of a model that it has wrapped, and how what it loads is called."""
+    from peft.utils import get_peft_model_state_dict
+
+    prompted = isinstance(adapted, Prompted)
+    model: Any = adapted.adapted if isinstance(adapted, Prompted) else adapted
+    config = model.active_peft_config
+    told = {
+        name: sorted(value) if isinstance(value, set) else value
+        for name, value in config.to_dict().items()
+    }
+    before_text = prompted and config.peft_type.value != THROUGH_CACHE
+    return PeftAdapter(
+        config=told,
+        tensors=get_peft_model_state_dict(model, save_embedding_layers=False),
+        leading_states=config.num_virtual_tokens if before_text else 0,
+        drops_types=prompted,
+    )
+
+
 def _give_shape(backbone: PreTrainedModel, config: Any, _: Targets) -> None:
     """Fills in what PEFT finds in the configurations of some families only."""
     model = backbone.config
-    through_cache = config.peft_type.value == "PREFIX_TUNING"
+    through_cache = config.peft_type.value == THROUGH_CACHE
     if through_cache and "past_key_values" not in inspect.signature(backbone.forward).parameters:
         raise ValueError(
             f"{type(backbone).__name__} does not support past key values, which are required for"
