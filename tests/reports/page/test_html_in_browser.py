@@ -178,13 +178,17 @@ def test_the_page_turns_dark_and_its_charts_with_it(page: Page) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
     chart = "document.querySelector('[data-chart=pareto] canvas').toDataURL()"
     button = page.locator("#look")
-    light = page.evaluate(paper), page.evaluate(chart)
+    page.evaluate("document.fonts.ready.then(() => true)")
+    before = page.evaluate(paper), page.evaluate(chart)
     for pressed in ("true", "false"):
         button.click()
         page.wait_for_selector("html[data-ready]", state="attached")
         assert button.get_attribute("aria-pressed") == pressed
-        changed = [page.evaluate(paper) != light[0], page.evaluate(chart) != light[1]]
-        assert changed == [pressed == "true"] * 2
+        compare = "!==" if pressed == "true" else "==="
+        page.wait_for_function(
+            f"([paper, chart]) => {paper} {compare} paper && {chart} {compare} chart",
+            arg=[*before],
+        )
 
 
 def test_a_dark_system_gets_a_dark_page(browser: Browser, file: Path) -> None:
