@@ -13,7 +13,6 @@ from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
 from bench.cli.sweep_command import without_option
-from bench.compiling import cannot_compile
 from bench.errors import Faults, LedgerError, StudyError
 from bench.location import RUNS, Location, location
 from bench.provenance import shown_command
@@ -28,6 +27,7 @@ from bench.search.slots import Demand, gpus_of
 from bench.search.tracking import make_trackers
 from bench.share import WHOLE, make_share
 from bench.study import Study, check_study, preset
+from bench.toolchain import cannot_compile
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view

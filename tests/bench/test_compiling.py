@@ -14,12 +14,13 @@ from torch._dynamo.utils import counters
 from torch.nn import functional as F
 
 from bench.batches import Batch, collate
-from bench.compiling import cannot_compile, compiled, extremes
+from bench.compiling import compiled, extremes
 from bench.cpu import kernels
 from bench.model import MultipleChoiceModel
 from bench.record import Status
 from bench.strategy import Strategy
 from bench.tokens import TokenSplit
+from bench.toolchain import cannot_compile
 from bench.workbench import Workbench
 from strategies.full import Full
 from strategies.linear import Linear
@@ -196,16 +197,3 @@ def test_a_refusal_still_comes_before_the_compiler(tmp_path: Path) -> None:
     record = run(spec, make_workbench(), tmp_path).record
     assert record.status is Status.SKIPPED
     assert not counters["stats"]
-
-
-def test_a_machine_without_compiler_or_headers_is_told_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from torch._inductor import config
-
-    with config.patch({"cpp.cxx": (None, "no-such-compiler")}):
-        assert "install g++" in (cannot_compile() or "")
-    with monkeypatch.context() as patch:
-        patch.setattr("torch._inductor.cpp_builder.get_cpp_compiler", lambda: "g++")
-        patch.setattr("sysconfig.get_paths", lambda: {"include": "/nowhere"})
-        assert "headers" in (cannot_compile() or "")

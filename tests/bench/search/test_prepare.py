@@ -5,6 +5,7 @@ import pytest
 from bench.errors import InputError
 from bench.search.doctor import Needs
 from bench.search.prepare import prepare
+from bench.search.slots import Demand
 from bench.study import load_study
 from tests.folders import write_dataset, write_model
 
@@ -48,7 +49,7 @@ def test_a_method_of_peft_that_does_not_fit_is_known_before_with_pefts_reason(
 
     assert list(prepared.refusals()) == ["peft:prefix_tuning"]
     assert "past key values" in prepared.refusals()["peft:prefix_tuning"]
-    assert Needs.of(prepared).modules == ("peft",)
+    assert Needs.of(prepared, Demand()).modules == ("peft",)
 
 
 def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path) -> None:
