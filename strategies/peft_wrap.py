@@ -156,11 +156,19 @@ def merged(adapted: nn.Module) -> nn.Module:
     return plain
 
 
+def through_cache(config: PeftConfig) -> bool:
+    """Whether a method learns keys and values, which PEFT hands to a model as earlier tokens'."""
+    kind: Any = config.peft_type
+    return bool(kind.value == "PREFIX_TUNING")
+
+
 def _give_shape(backbone: PreTrainedModel, config: Any, _: Targets) -> None:
     """Fills in what PEFT finds in the configurations of some families only."""
     model = backbone.config
-    through_cache = config.peft_type.value == "PREFIX_TUNING"
-    if through_cache and "past_key_values" not in inspect.signature(backbone.forward).parameters:
+    if (
+        through_cache(config)
+        and "past_key_values" not in inspect.signature(backbone.forward).parameters
+    ):
         raise ValueError(
             f"{type(backbone).__name__} does not support past key values, which are required for"
             " prefix tuning"
@@ -168,7 +176,7 @@ def _give_shape(backbone: PreTrainedModel, config: Any, _: Targets) -> None:
     words: Any = backbone.get_input_embeddings()
     config.num_layers = model.num_hidden_layers
     config.num_attention_heads = model.num_attention_heads
-    config.token_dim = width(model) if through_cache else words.weight.shape[1]
+    config.token_dim = width(model) if through_cache(config) else words.weight.shape[1]
 
 
 def _aim(backbone: PreTrainedModel, config: Any, targets: Targets) -> None:

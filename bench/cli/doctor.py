@@ -89,9 +89,12 @@ def _study(subject: Subject, demand: Demand) -> tuple[Needs, list[Finding]]:
             Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems
         ]
     needs = Needs.of(prepared, demand)
+    skipped = prepared.refusals().items()
     return needs, [
-        Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)
-    ]
+        *(Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)),
+        *(Finding(check="study", level=Level.WARNING, found=f"{arm} will be skipped: {reason}")
+          for arm, reason in skipped),
+    ]  # fmt: skip
 
 
 def _read(prepared: Prepared, needs: Needs) -> Iterable[str]:

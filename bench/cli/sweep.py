@@ -94,7 +94,7 @@ def run_sweep(request: Request) -> int:
     if request.dry_run:
         show_plan(prepared, demand, as_json=request.as_json)
         return SUCCESS
-    for problem in prepared.study.left_out:
+    for problem in (*prepared.study.left_out, *_skipped(prepared, request)):
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
@@ -106,6 +106,14 @@ def run_sweep(request: Request) -> int:
     if outcome.interrupted:
         return INTERRUPTED
     return SOME_FAILED if outcome.failed else SUCCESS
+
+
+def _skipped(prepared: Prepared, request: Request) -> list[str]:
+    """Arms whose trials will be skipped, unless another configuration of theirs fits."""
+    if request.contexts is not None:
+        return []
+    refusals = prepared.refusals()
+    return [f"{arm} will be skipped: {reason}" for arm, reason in refusals.items()]
 
 
 def _checked(request: Request) -> tuple[Prepared, Options]:
