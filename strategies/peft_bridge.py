@@ -22,9 +22,9 @@ from torch import nn
 from bench.anatomy import skeleton
 from bench.errors import StudyError, TrialRefused
 from bench.space import Value
-from bench.strategy import Family, Strategy, did_you_mean
+from bench.strategy import Family, PeftAdapter, Strategy, did_you_mean
 from strategies.peft_methods import METHODS, NEED_DATA, NO_KNOBS, UNFIT, Method, method
-from strategies.peft_wrap import Prompted, merged, through_cache, wrap
+from strategies.peft_wrap import Prompted, merged, saved, through_cache, wrap
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -119,6 +119,10 @@ class PeftStrategy(Strategy):
             return merged(backbone)
         backbone.fold()
         return backbone
+
+    def peft_adapter(self, backbone: nn.Module) -> PeftAdapter | str:
+        """As PEFT itself saves it."""
+        return saved(backbone)
 
     @property
     def knobs(self) -> dict[str, Value]:

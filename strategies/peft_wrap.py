@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.anatomy import blocks, feed_forward_output, freeze, projections, width
+from bench.strategy import PeftAdapter
 from strategies.peft_methods import Targets
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ ADJUSTED = "Invalid `"
 
 ONE_FACTOR = "Setting boft_n_butterfly_factor to 1"
 """What PEFT warns of, whatever the factor, where it could not build its CUDA extension."""
-
 
 TABLE = "TRANSFORMERS_MODELS_TO_{}_TARGET_MODULES_MAPPING"
 """Name of PEFT's table of the modules that a method adapts, by family of models."""
@@ -157,9 +157,32 @@ def merged(adapted: nn.Module) -> nn.Module:
 
 
 def through_cache(config: PeftConfig) -> bool:
-    """Whether a method learns keys and values, which PEFT hands to a model as earlier tokens'."""
+    """Whether a method learns keys and values, which PEFT hands to a model as earlier tokens'.
+
+    The other prompts put states before the text.
+    """
     kind: Any = config.peft_type
     return bool(kind.value == "PREFIX_TUNING")
+
+
+def saved(adapted: nn.Module) -> PeftAdapter:
+    """What PEFT would save of a model that it has wrapped, and how what it loads is called."""
+    from peft.utils import get_peft_model_state_dict
+
+    prompted = isinstance(adapted, Prompted)
+    model: Any = adapted.adapted if isinstance(adapted, Prompted) else adapted
+    config = model.active_peft_config
+    told = {
+        name: sorted(value) if isinstance(value, set) else value
+        for name, value in config.to_dict().items()
+    }
+    before_text = prompted and not through_cache(config)
+    return PeftAdapter(
+        config=told,
+        tensors=get_peft_model_state_dict(model, save_embedding_layers=False),
+        leading_states=config.num_virtual_tokens if before_text else 0,
+        drops_types=prompted,
+    )
 
 
 def _give_shape(backbone: PreTrainedModel, config: Any, _: Targets) -> None:

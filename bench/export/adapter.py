@@ -92,8 +92,8 @@ class PeftBackbone(nn.Module):
         self._words = backbone.get_input_embeddings()
         self._types = next((m for n, m in backbone.named_modules() if n.endswith(TYPES)), None)
         try:
-            with warnings.catch_warnings():  # PEFT asks for what transformers has renamed
-                warnings.simplefilter("ignore", FutureWarning)
+            with warnings.catch_warnings():  # what they say was heard when the trial was wrapped
+                warnings.simplefilter("ignore")
                 self.model = PeftModel.from_pretrained(backbone, folder)
         except (OSError, ValueError, TypeError, RuntimeError, LookupError) as error:
             raise ExportError(f"{folder}: PEFT does not load it: {error}") from error

@@ -34,6 +34,7 @@ def test_a_sealed_dataset_holds_no_test_question(folder: Path) -> None:
     assert [field.name for field in fields(SealedDataset)] == [
         "name",
         "task",
+        "columns",
         "splits",
         "test",
         "notices",

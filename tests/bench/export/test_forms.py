@@ -17,7 +17,7 @@ from bench.export.native import Native
 from bench.export.snippet import snippet
 from bench.export.trained import Trained
 from bench.export.write import Checked, write_export
-from bench.strategy import Strategy, installed_strategies
+from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.task import AnyTask
 from bench.tasks.multiple_choice import MultipleChoice
 from bench.tasks.sequence_classification import SequenceClassification
@@ -26,6 +26,7 @@ from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
 from tests.exports import Logits, logits_elsewhere, make_manifest, make_trained, snippet_of
+from tests.peft_methods import OTHERS, WELL_KNOWN, peft
 from tests.tiny import CONFIGS
 
 EQUAL = 1e-5
@@ -72,6 +73,11 @@ ELSEWHERE = [
     ("prefix", "peft", "qwen3", "last", "pairs"),
     ("prompt", "peft", "bert", "cls", "pairs"),
     ("full", "merged", "qwen3", "mean", "labels"),
+    ("peft:dora", "peft", "bert", "cls"),
+    ("peft:vera", "peft", "qwen3", "last"),
+    ("peft:p_tuning", "peft", "bert", "mean"),
+    ("peft:prefix_tuning", "peft", "bert", "cls"),
+    ("peft:oft", "merged", "bert", "cls"),
 ]
 """Strategy, form, family, pooling and task of what is loaded where paretune is not."""
 
@@ -145,12 +151,18 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Logit
     folder = tmp_path_factory.mktemp("elsewhere")
     made = {}
     for name, form, family, pooling, *task in ELSEWHERE:
-        strategy, learnt = installed_strategies().found[name](), TASKS[(*task, "questions")[0]]
+        strategy, learnt = strategy_called(name), TASKS[(*task, "questions")[0]]
         trained = make_trained(folder / family, strategy, family, learnt, pooling=pooling)
         key = label(name, form, family, pooling, *task)
         made[key] = exported(folder / key, trained, form), trained
     found = logits_elsewhere(dict(made.values()))
     return {key: (given, made[key][1]) for key, given in zip(made, found, strict=True)}
+
+
+def strategy_called(name: str) -> Strategy:
+    """One of ours, or of PEFT in a size that fits a tiny model."""
+    family, _, method = name.rpartition(":")
+    return peft(method) if family else find_strategy(name)()
 
 
 def label(*parts: str) -> str:
@@ -249,6 +261,29 @@ def test_a_head_without_a_bias_is_not_taken_for_one_with_it(tmp_path: Path) -> N
         FORMS["merged"], trained, make_manifest(trained, "merged"), tmp_path / "x", no_card
     ).told
     assert "`Qwen3ForSequenceClassification` has no `score.bias`" in told
+
+
+@pytest.mark.parametrize("family", ["bert", "qwen3"])
+@pytest.mark.parametrize("strategy", WELL_KNOWN, ids=lambda strategy: strategy.name)
+def test_every_known_method_of_peft_leaves_as_its_adapter(
+    tmp_path: Path, strategy: Strategy, family: str
+) -> None:
+    check_adapter(tmp_path, strategy, family)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", OTHERS, ids=lambda strategy: strategy.name)
+def test_every_other_method_of_peft_does_so_too(tmp_path: Path, strategy: Strategy) -> None:
+    check_adapter(tmp_path, strategy, "bert")
+
+
+def check_adapter(folder: Path, strategy: Strategy, family: str) -> None:
+    if reason := strategy.refuse(CONFIGS[family]()):
+        pytest.skip(reason)
+    trained = make_trained(folder / "model", strategy, family)
+    manifest = make_manifest(trained, "peft")
+    checked = write_export(FORMS["peft"], trained, manifest, folder / "x", no_card)
+    assert checked.apart <= EQUAL
 
 
 class Wrong(Native):
