@@ -1,4 +1,4 @@
-"""torch.compile: what it needs of a machine, and forms of a function made before any clock runs.
+"""torch.compile: forms of a function, made before any clock runs.
 
 Sizes of batches are symbols from the start, so that one form serves batches of all widths. A form
 is made anew for each trial, whose modules are its own, and torch forgets those of the trial before;
@@ -8,41 +8,13 @@ failure of the compiler, or too many forms of one function, is an error.
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.batches import Batch, Inputs
-
-WAY_OUT = "or leave --compile out"
-
-
-def cannot_compile() -> str | None:
-    """Why torch cannot compile on this machine, with the way out; ``None`` if nothing is amiss."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-    from torch.utils._triton import has_triton
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        return (
-            "--compile: torch.compile needs a C++ compiler and there is none; install g++, name"
-            f" another compiler in CXX, {WAY_OUT}"
-        )
-    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    if not headers.is_file():
-        return (
-            "--compile: torch.compile needs the headers of this Python, which are not there;"
-            f" install them (python3-dev, or python3-devel), {WAY_OUT}"
-        )
-    if torch.cuda.is_available() and not has_triton():
-        return f"--compile: torch.compile needs triton for a GPU; install it, {WAY_OUT}"
-    return None
 
 
 def compiled(states: Callable[[Inputs], Tensor]) -> Callable[[Inputs], Tensor]:

@@ -37,7 +37,7 @@ class Uniform:
     low: float
     high: float
     log: bool = False
-    source: str = ""
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         _check_bounds(self.low, self.high, log=self.log)
@@ -83,7 +83,7 @@ class Integer:
     low: int
     high: int
     log: bool = False
-    source: str = ""
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         _check_bounds(self.low, self.high, log=self.log)
@@ -124,7 +124,7 @@ class Choice:
     """
 
     options: tuple[Value, ...]
-    source: str = ""
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if not self.options or len(set(self.options)) != len(self.options):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bench.metrics import ACCURACY
 from bench.space import LEARNING_RATE, Value
 from bench.strategy import Strategy
 from bench.task import AnyTask
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 Pooling: TypeAlias = Literal["cls", "mean", "last"]
 MicroBatch: TypeAlias = Literal["whole", "auto"]
@@ -99,6 +102,19 @@ class TrialSpec:
     def values(self) -> dict[str, Value]:
         """Knobs and learning rate by name."""
         return {**self.strategy.knobs, LEARNING_RATE: self.learning_rate}
+
+    def refusal(self, config: PretrainedConfig) -> str | None:
+        """Why a model of this configuration cannot be trained so; ``None`` if it can.
+
+        The trial is then skipped with this reason.
+        """
+        reason = self.strategy.refuse(config)
+        if reason is None and self.settings.gradient_checkpointing and self.strategy.through_cache:
+            return (
+                "what it learns enters as a cache of earlier tokens, which blocks that are computed"
+                " again are not given; leave --gradient-checkpointing out"
+            )
+        return reason
 
     @property
     def fingerprint(self) -> str:

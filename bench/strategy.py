@@ -91,6 +91,15 @@ class Strategy(ABC):
         return None
 
     @property
+    def through_cache(self) -> bool:
+        """Whether what it learns enters as a cache of earlier tokens (``past_key_values``).
+
+        transformers takes the cache from blocks that are computed again, so that such a trial is
+        refused with gradient checkpointing.
+        """
+        return False
+
+    @property
     def starts_unchanged(self) -> bool:
         """Whether the adapted model computes exactly what the frozen pretrained one does.
 

@@ -104,7 +104,7 @@ class Workbench:
         Raises:
             TrialRefused: the strategy cannot adapt this backbone.
         """
-        reason = spec.strategy.refuse(self.backbone.config)
+        reason = spec.refusal(self.backbone.config)
         if reason is not None:
             raise TrialRefused(spec.strategy.name, reason)
         torch.manual_seed(spec.seed)

@@ -14,8 +14,9 @@ LORA = Space(
             low=1e-4,
             high=5e-3,
             log=True,
-            source="LoRA, arXiv 2106.09685, appendix D: 2e-4 to 5e-4 for RoBERTa; wider, since the "
-            "best rate decides rankings (arXiv 2602.04998); as for our own LoRA",
+            source="LoRA, arXiv 2106.09685, appendix D: 2e-4 to 5e-4 for RoBERTa; the wider span "
+            "is ours, as for our own LoRA: methods differ in the rates that suit them (arXiv "
+            "2602.04998)",
         ),
         "r": Integer(
             low=1,
@@ -33,8 +34,8 @@ DORA = Space(
             low=1e-4,
             high=5e-3,
             log=True,
-            source="DoRA, arXiv 2402.09353, appendix: 1e-4 and 2e-4 for LLaMA; the same span as "
-            "LoRA, of which it is a variant",
+            source="ours: LoRA's span, of which it is a variant; the authors of DoRA (arXiv "
+            "2402.09353) train LLaMA 2 and 3 with 2e-4 and 1e-4 (NVlabs/DoRA)",
         ),
         "r": Integer(
             low=4,
@@ -52,15 +53,14 @@ RSLORA = Space(
             low=1e-4,
             high=5e-3,
             log=True,
-            source="rsLoRA, arXiv 2312.03732: LoRA with another scaling, so LoRA's span "
-            "(arXiv 2106.09685, appendix D, wider)",
+            source="ours: LoRA's span, as rsLoRA (arXiv 2312.03732) is LoRA with another scaling",
         ),
         "r": Integer(
             low=4,
             high=256,
             log=True,
-            source="rsLoRA, arXiv 2312.03732, section 4: 4 to 2048; cut where the change would be "
-            "wider than small models are",
+            source="rsLoRA, arXiv 2312.03732, section 4: 4 to 2048; the cut at 256 is ours: the "
+            "change would be wider than small models are",
         ),
     },
     starts=({LEARNING_RATE: 1e-3, "r": 8}, {LEARNING_RATE: 5e-4, "r": 64}),

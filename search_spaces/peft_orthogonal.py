@@ -14,13 +14,13 @@ OFT = Space(
             low=1e-4,
             high=1e-2,
             log=True,
-            source="ours: LoRA's span (arXiv 2106.09685, appendix D), twice as wide upwards, "
-            "since small rotations of a small model need it; OFT is arXiv 2306.07280",
+            source="ours: from the low end of our LoRA's span to twice its high end, as nobody's "
+            "figures for small encoders are known to us; OFT is arXiv 2306.07280",
         ),
         "oft_block_size": Choice(
             options=(8, 16, 32),
-            source="BOFT, arXiv 2311.06243, table 1: OFT with block size 16; PEFT's default is 32; "
-            "half of that for fewer parameters",
+            source="BOFT, arXiv 2311.06243, table 1: OFT with block size 16; PEFT's default is "
+            "32; 8, for fewer parameters, is ours",
         ),
     },
     starts=(
@@ -39,7 +39,8 @@ BOFT = Space(
         ),
         "boft_block_size": Choice(
             options=(4, 8, 16),
-            source="BOFT, arXiv 2311.06243, table 1: 8, and 16 for OFT; PEFT's default is 4",
+            source="BOFT, arXiv 2311.06243, table 1: 8 with two factors, and 16 with one, which "
+            "is OFT; PEFT's default is 4",
         ),
     },
     starts=(

@@ -13,16 +13,15 @@ LOHA = Space(
             low=2e-4,
             high=1e-2,
             log=True,
-            source="ours: the span of our LoRA (arXiv 2106.09685, appendix D, wider) doubled, "
-            "since α/r is 1 here and 2 there",
+            source="ours: the span of our LoRA doubled, since α/r is 1 here and 2 there",
         ),
         "r": Integer(
             low=1,
             high=32,
             log=True,
-            source="the manual of LyCORIS (arXiv 2309.14859): dimensions up to 32, since the "
-            "product of two changes of rank r reaches rank r² (FedPara, arXiv 2108.06098, "
-            "section 2)",
+            source="LyCORIS, arXiv 2309.14859, and its manual (docs/Algo-List.md): up to 32, "
+            "since the product of two changes of rank r reaches rank r² (FedPara, arXiv "
+            "2108.06098, section 2); PEFT's default is 8",
         ),
     },
     starts=({LEARNING_RATE: 2e-3, "r": 8},),
@@ -34,18 +33,20 @@ LOKR = Space(
             low=2e-4,
             high=1e-2,
             log=True,
-            source="ours: as for LoHa; the Kronecker product itself is arXiv 2212.10650's",
+            source="ours: as for LoHa; the Kronecker product is that of KronA (arXiv 2212.10650)",
         ),
         "r": Integer(
             low=1,
             high=32,
             log=True,
-            source="ours: as for LoHa; a rank that the larger factor does not have leaves it whole",
+            source="ours: as for LoHa; a rank that the larger factor does not have leaves it "
+            "whole; PEFT's default is 8",
         ),
         "decompose_factor": Choice(
             options=(-1, 4, 8, 16),
-            source="the manual of LyCORIS (arXiv 2309.14859): -1 (near the square root) for few "
-            "parameters, about 8 for many",
+            source="LyCORIS, arXiv 2309.14859, and its manual (docs/Algo-List.md, "
+            "docs/Guidelines.md): -1 (near the square root) for few parameters, 4 to 8 for many; "
+            "16, between them, is ours",
         ),
     },
     starts=(

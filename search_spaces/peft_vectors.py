@@ -10,8 +10,9 @@ IA3 = Space(
             low=1e-3,
             high=5e-2,
             log=True,
-            source="T-Few, arXiv 2205.05638, section 3, and the authors' configs (r-three/t-few): "
-            "3e-3 with Adafactor; wider upwards, since the factors begin at 1 and have to move far",
+            source="T-Few, arXiv 2205.05638, section 3, and the authors' configs/ia3.json "
+            "(r-three/t-few): 3e-3 with Adafactor; the span around it is ours, wider upwards, "
+            "since the factors begin at 1 and have to move far",
         ),
     },
     starts=({LEARNING_RATE: 3e-3}, {LEARNING_RATE: 1e-2}),
@@ -23,8 +24,8 @@ LN_TUNING = Space(
             low=1e-4,
             high=1e-2,
             log=True,
-            source="ours: BitFit's span (arXiv 2106.10199), whose vectors these are half of; "
-            "arXiv 2312.11420 tunes norms of far larger models",
+            source="ours: the span of our BitFit, which learns the biases of these norms among "
+            "others; arXiv 2312.11420 tunes norms of far larger models",
         ),
     },
     starts=({LEARNING_RATE: 1e-3}, {LEARNING_RATE: 4e-4}),
@@ -36,15 +37,15 @@ VERA = Space(
             low=1e-3,
             high=5e-2,
             log=True,
-            source="VeRA, arXiv 2310.11454, appendix A: 4e-3 to 1e-2 for RoBERTa-base on GLUE, "
-            "ten times LoRA's; a factor of four to each side",
+            source="VeRA, arXiv 2310.11454, appendix A: 4e-3 to 1e-2 for RoBERTa-base on GLUE; "
+            "the factor of four and five to the sides is ours",
         ),
         "r": Integer(
             low=16,
             high=1024,
             log=True,
-            source="VeRA, arXiv 2310.11454, section 4: 1024 for RoBERTa-base, 256 for large; "
-            "down to what its ablation of the rank looks at",
+            source="VeRA, arXiv 2310.11454, section 4: 1024 for RoBERTa-base, 256 for large, "
+            "which is PEFT's default; down to 16 is ours, for small models",
         ),
     },
     starts=({LEARNING_RATE: 1e-2, "r": 256}, {LEARNING_RATE: 4e-3, "r": 1024}),
@@ -57,21 +58,22 @@ FOURIERFT = Space(
             high=2e-1,
             log=True,
             source="FourierFT, arXiv 2405.03003: the authors' runs on GLUE (Chaos96/fourierft) "
-            "use 0.043 to 0.12; lower too, since small models start further away",
+            "use 0.043 to 0.12; the wider span is ours",
         ),
         "n_frequency": Integer(
             low=50,
             high=1000,
             log=True,
-            source="FourierFT, arXiv 2405.03003: 1000 on GLUE (section 4); fewer are what the "
-            "method is for",
+            source="FourierFT, arXiv 2405.03003: 1000 on GLUE (section 4, and PEFT's manual); "
+            "fewer are ours, and what the method is for",
         ),
         "scaling": Uniform(
             low=10.0,
             high=200.0,
             log=True,
             source="FourierFT, arXiv 2405.03003: the authors' runs on GLUE (Chaos96/fourierft) "
-            "use 29 to 151; lower too, since the change it starts from grows as layers shrink",
+            "use 29 to 151, PEFT's manual names 100 and 150; the wider span is ours, lower since "
+            "the change it starts from grows as layers shrink",
         ),
     },
     starts=(

@@ -24,7 +24,7 @@ from bench.errors import StudyError, TrialRefused
 from bench.space import Value
 from bench.strategy import Family, PeftAdapter, Strategy, did_you_mean
 from strategies.peft_methods import METHODS, NEED_DATA, NO_KNOBS, UNFIT, Method, method
-from strategies.peft_wrap import Prompted, merged, saved, wrap
+from strategies.peft_wrap import Prompted, merged, saved, through_cache, wrap
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -99,6 +99,11 @@ class PeftStrategy(Strategy):
             return wrap(backbone, self.configuration(), self.method.targets)
         except REFUSALS as error:
             raise TrialRefused(self.name, f"PEFT says: {_told(error)}") from error
+
+    @property
+    def through_cache(self) -> bool:
+        """Of prefix tuning."""
+        return through_cache(self.configuration())
 
     @property
     def starts_unchanged(self) -> bool:

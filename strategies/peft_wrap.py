@@ -32,10 +32,6 @@ ADJUSTED = "Invalid `"
 ONE_FACTOR = "Setting boft_n_butterfly_factor to 1"
 """What PEFT warns of, whatever the factor, where it could not build its CUDA extension."""
 
-
-THROUGH_CACHE = "PREFIX_TUNING"
-"""The ``PeftType`` whose prompt is keys and values; others put states before the text."""
-
 TABLE = "TRANSFORMERS_MODELS_TO_{}_TARGET_MODULES_MAPPING"
 """Name of PEFT's table of the modules that a method adapts, by family of models."""
 
@@ -160,6 +156,15 @@ def merged(adapted: nn.Module) -> nn.Module:
     return plain
 
 
+def through_cache(config: PeftConfig) -> bool:
+    """Whether a method learns keys and values, which PEFT hands to a model as earlier tokens'.
+
+    The other prompts put states before the text.
+    """
+    kind: Any = config.peft_type
+    return bool(kind.value == "PREFIX_TUNING")
+
+
 def saved(adapted: nn.Module) -> PeftAdapter:
     """What PEFT would save of a model that it has wrapped, and how what it loads is called."""
     from peft.utils import get_peft_model_state_dict
@@ -171,7 +176,7 @@ def saved(adapted: nn.Module) -> PeftAdapter:
         name: sorted(value) if isinstance(value, set) else value
         for name, value in config.to_dict().items()
     }
-    before_text = prompted and config.peft_type.value != THROUGH_CACHE
+    before_text = prompted and not through_cache(config)
     return PeftAdapter(
         config=told,
         tensors=get_peft_model_state_dict(model, save_embedding_layers=False),
@@ -183,8 +188,10 @@ def saved(adapted: nn.Module) -> PeftAdapter:
 def _give_shape(backbone: PreTrainedModel, config: Any, _: Targets) -> None:
     """Fills in what PEFT finds in the configurations of some families only."""
     model = backbone.config
-    through_cache = config.peft_type.value == THROUGH_CACHE
-    if through_cache and "past_key_values" not in inspect.signature(backbone.forward).parameters:
+    if (
+        through_cache(config)
+        and "past_key_values" not in inspect.signature(backbone.forward).parameters
+    ):
         raise ValueError(
             f"{type(backbone).__name__} does not support past key values, which are required for"
             " prefix tuning"
@@ -192,7 +199,7 @@ def _give_shape(backbone: PreTrainedModel, config: Any, _: Targets) -> None:
     words: Any = backbone.get_input_embeddings()
     config.num_layers = model.num_hidden_layers
     config.num_attention_heads = model.num_attention_heads
-    config.token_dim = width(model) if through_cache else words.weight.shape[1]
+    config.token_dim = width(model) if through_cache(config) else words.weight.shape[1]
 
 
 def _aim(backbone: PreTrainedModel, config: Any, targets: Targets) -> None:

@@ -56,8 +56,9 @@ def show_examination(
         as_json: one JSON document instead of a table.
     """
     with err.status("looking at study, machine and cluster"):
-        needs, study = _study(subject)
-        examined = examine(needs, Demand(address=address, insecure=insecure_cluster))
+        demand = Demand(address=address, insecure=insecure_cluster)
+        needs, study = _study(subject, demand)
+        examined = examine(needs, demand)
     findings = (*study, *examined.findings)
     if as_json:
         print(scrub(json.dumps(_document(findings, examined.nodes))))  # noqa: T201
@@ -72,7 +73,7 @@ def show_examination(
     return BAD_INPUT if refused(findings) else SUCCESS
 
 
-def _study(subject: Subject) -> tuple[Needs, list[Finding]]:
+def _study(subject: Subject, demand: Demand) -> tuple[Needs, list[Finding]]:
     """What the study needs of nodes, and what this machine, which reads it, finds wrong with it."""
     faults, path = Faults(), None
     with faults.gathered():
@@ -87,10 +88,13 @@ def _study(subject: Subject) -> tuple[Needs, list[Finding]]:
         return Needs(folder=address_of(folder)), [
             Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems
         ]
-    needs = Needs.of(prepared)
+    needs = Needs.of(prepared, demand)
+    skipped = prepared.refusals().items()
     return needs, [
-        Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)
-    ]
+        *(Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)),
+        *(Finding(check="study", level=Level.WARNING, found=f"{arm} will be skipped: {reason}")
+          for arm, reason in skipped),
+    ]  # fmt: skip
 
 
 def _read(prepared: Prepared, needs: Needs) -> Iterable[str]:

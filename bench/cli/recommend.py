@@ -18,6 +18,7 @@ from bench.cli.recommend_document import LATENCY, advice_document, nothing_docum
 from bench.errors import Faults, LedgerError
 from bench.ledger import Ledger
 from bench.location import Location
+from bench.plugins import file_name
 from reports import show
 from reports.analysis import Analysis, Entry, analyse
 from reports.devices import device_line
@@ -30,15 +31,19 @@ from reports.text.cautions import tested
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the configuration is trained again.
+    """How to go on with the configuration.
 
     Attributes:
-        command: for a shell.
-        program: in Python; ``None`` if its strategy is not installed.
+        command: trains it again, in a shell.
+        program: the same in Python; ``None`` if its strategy is not installed.
+        export: writes what its trial has trained, in a shell.
+        train: trains it on all data but the test's, in a shell.
     """
 
     command: str
     program: str | None
+    export: str
+    train: str
 
 
 def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as_json: bool) -> int:
@@ -61,14 +66,17 @@ def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as
         _show_nothing(found, wishes, notices, as_json=as_json)
         return SOME_FAILED
     trial = found.chosen.confirmed.trial
-    inputs = inputs_of(run.study)
+    inputs, name = inputs_of(run.study), file_name(trial.trial)
     recipe = Recipe(
         command=command_for(run.study, trial, inputs),
         program=program_for(run.study, trial, inputs),
+        export=shlex.join(["paretune", "export", str(folder), trial.trial, "--to", name]),
+        train=shlex.join(["paretune", "train", str(folder), trial.trial, "--to", f"{name}-final"]),
     )
     if as_json:
-        trained = {"command": recipe.command, "python": recipe.program}
-        _print_json(advice_document(found, wishes) | {"notices": notices} | trained)
+        ways = {"command": recipe.command, "python": recipe.program}
+        ways |= {"export": recipe.export, "train": recipe.train}
+        _print_json(advice_document(found, wishes) | {"notices": notices} | ways)
     else:
         _show_advice(found, wishes, recipe, notices)
     return SUCCESS
@@ -122,11 +130,15 @@ def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[s
         out.print(_cheaper(advice.cheaper))
     for notice in notices:
         _say("", f"note: {notice}")
-    _say("", "to train it:", "", recipe.command, "")
     if recipe.program is None:
-        _say(f"its strategy {advice.chosen.confirmed.trial.strategy} is not installed here")
-    else:
-        _say("or in Python:", "", *recipe.program.splitlines())
+        strategy = advice.chosen.confirmed.trial.strategy
+        _say("", "to train it:", "", recipe.command, "")
+        _say(f"its strategy {strategy} is not installed here, which to export or train it needs")
+        return
+    _say("", "to write its model for other tools:", "", recipe.export)
+    _say("", "to train it on training and validation data together:", "", recipe.train)
+    _say("", "to train it again as it was:", "", recipe.command)
+    _say("", "or in Python:", "", *recipe.program.splitlines())
 
 
 def _facts(advice: Advice, wishes: Wishes) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
 from bench.cli.sweep_command import without_option
-from bench.compiling import cannot_compile
 from bench.errors import Faults, LedgerError, StudyError
 from bench.location import RUNS, Location, location
 from bench.provenance import shown_command
@@ -28,6 +27,7 @@ from bench.search.slots import Demand, gpus_of
 from bench.search.tracking import make_trackers
 from bench.share import WHOLE, make_share
 from bench.study import Study, check_study, preset
+from bench.toolchain import cannot_compile
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view
@@ -94,7 +94,7 @@ def run_sweep(request: Request) -> int:
     if request.dry_run:
         show_plan(prepared, demand, as_json=request.as_json)
         return SUCCESS
-    for problem in prepared.study.left_out:
+    for problem in (*prepared.study.left_out, *_skipped(prepared, request)):
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not request.as_json
     with watch(live=live, console=err if request.as_json else out) as observe:
@@ -106,6 +106,14 @@ def run_sweep(request: Request) -> int:
     if outcome.interrupted:
         return INTERRUPTED
     return SOME_FAILED if outcome.failed else SUCCESS
+
+
+def _skipped(prepared: Prepared, request: Request) -> list[str]:
+    """Arms whose trials will be skipped, unless another configuration of theirs fits."""
+    if request.contexts is not None:
+        return []
+    refusals = prepared.refusals()
+    return [f"{arm} will be skipped: {reason}" for arm, reason in refusals.items()]
 
 
 def _checked(request: Request) -> tuple[Prepared, Options]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import ray
 from ray.exceptions import RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+import bench.toolchain
 from bench.search import probe
 from bench.search.findings import Place
 from bench.search.look import Node, Skew
@@ -34,28 +36,50 @@ class Question:
         packages: whose versions are asked for.
         sources: text per file of the code that counts, by package or module.
         folder: where results go: of a path the part that exists.
+        toolchain: a program that tells whether torch can compile; ``None`` does not ask.
         mark: how the names of its files begin.
     """
 
     packages: Sequence[str]
     sources: Mapping[str, Mapping[str, str]]
     folder: str
+    toolchain: str | None = None
     mark: str = field(default_factory=lambda: f".doctor-{uuid.uuid4().hex}")
 
     @classmethod
-    def about(cls, packages: Sequence[str], roots: Sequence[str], folder: str) -> Question:
-        """Asks about a folder, about packages, and about code as this process would import it."""
+    def about(
+        cls,
+        packages: Sequence[str],
+        roots: Sequence[str],
+        folder: str,
+        *,
+        compiles: bool = False,
+    ) -> Question:
+        """Asks about a folder, about packages, and about code as this process would import it.
+
+        Args:
+            packages: whose versions are asked for.
+            roots: packages and modules whose code counts.
+            folder: where results go.
+            compiles: ask whether torch can compile, too.
+        """
         sources = {
             root: {name: text or "" for name, text in (probe.code_of(root, {}) or {}).items()}
             for root in roots
         }
-        return cls(packages=packages, sources=sources, folder=_existing(folder))
+        return cls(
+            packages=packages,
+            sources=sources,
+            folder=_existing(folder),
+            toolchain=inspect.getsource(bench.toolchain) if compiles else None,
+        )
 
     def to(self, name: str, *, gpus: bool) -> dict[str, Any]:
         """The question to one node, see ``bench.search.probe``."""
         return {
             **self.about_code(),
             "gpus": gpus,
+            "toolchain": self.toolchain,
             "folder": self.folder,
             "content": self._content,
             "token": f"{self.mark}.tmp",
@@ -63,7 +87,7 @@ class Question:
         }
 
     def about_code(self) -> dict[str, Any]:
-        """The question without files and GPUs."""
+        """The question without files, GPUs and compilers."""
         hashes = {
             name: hashlib.sha256(text.encode()).hexdigest()
             for files in self.sources.values()
@@ -71,7 +95,7 @@ class Question:
         }
         packages, roots = list(self.packages), list(self.sources)
         about = {"packages": packages, "roots": roots, "hashes": hashes}
-        return {**about, "gpus": False, "folder": None}
+        return {**about, "gpus": False, "toolchain": None, "folder": None}
 
     @contextlib.contextmanager
     def token(self) -> Iterator[str | None]:

@@ -8,7 +8,15 @@ from typing import Any
 from bench.provenance import DISTRIBUTION, source_hash
 from bench.search.findings import Finding, Level, folded
 from bench.search.look import Look, Node
-from bench.search.machine_checks import alike, clocks, hardware, results, settings, token
+from bench.search.machine_checks import (
+    alike,
+    clocks,
+    compilers,
+    hardware,
+    results,
+    settings,
+    token,
+)
 
 SAME = ("ray", "torch", "transformers", DISTRIBUTION)
 """Packages that must be the same everywhere: they decide what comes out of a trial."""
@@ -28,7 +36,8 @@ def judge(look: Look) -> tuple[Finding, ...]:
         if node.facts and look.is_cluster:
             found += [*_code(node, node.facts, look), *settings(node, node.facts, look)]
             found += token(node, node.facts, look)
-    found += [*hardware(look.nodes), *alike(look.nodes), *results(look), *clocks(look.nodes)]
+    found += [*hardware(look.nodes), *alike(look), *compilers(look)]
+    found += [*results(look), *clocks(look.nodes)]
     return folded(found)
 
 

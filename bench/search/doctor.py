@@ -35,15 +35,19 @@ class Needs:
         folder: where results go: an absolute path, or a URI.
         modules: packages and modules of strategies that are none of ours, and what ours need.
         weights: bytes of the model's files, 0 if unknown.
+        compiles: whether trials are compiled.
+        on_gpus: whether trials are given GPUs where there are any.
     """
 
     folder: str
     modules: tuple[str, ...] = ()
     weights: int = 0
+    compiles: bool = False
+    on_gpus: bool = True
 
     @classmethod
-    def of(cls, prepared: Prepared) -> Needs:
-        """What a study needs."""
+    def of(cls, prepared: Prepared, demand: Demand) -> Needs:
+        """What a study needs, whose trials are given what is asked."""
         kinds = {kind for arm in prepared.study.arms for kind in arm.strategy.__mro__}
         roots = {kind.__module__.partition(".")[0] for kind in kinds if issubclass(kind, Strategy)}
         needed = [arm.strategy.needs for arm in prepared.study.arms]
@@ -52,6 +56,8 @@ class Needs:
             folder=address_of(prepared.ledger.folder),
             modules=tuple(sorted((roots - {*PACKAGES, "__main__"}).union(*needed))),
             weights=sum(path.stat().st_size for path in files),
+            compiles=prepared.study.file.compile,
+            on_gpus=demand.gpus != 0,
         )
 
 
@@ -86,8 +92,12 @@ def examine(needs: Needs, demand: Demand) -> Examined:
     return Examined(findings=(way_in, *judge(look)), nodes=tuple(look.nodes))
 
 
-def preflight(prepared: Prepared) -> tuple[str, ...]:
+def preflight(prepared: Prepared, demand: Demand) -> tuple[str, ...]:
     """Looks at the cluster that has been joined, before a study runs there.
+
+    Args:
+        prepared: the study.
+        demand: what a trial is given.
 
     Returns:
         What to warn of.
@@ -95,7 +105,7 @@ def preflight(prepared: Prepared) -> tuple[str, ...]:
     Raises:
         ClusterError: with everything that stands in the way.
     """
-    findings = judge(_look(Needs.of(prepared), SWEEP_PATIENCE))
+    findings = judge(_look(Needs.of(prepared, demand), SWEEP_PATIENCE))
     if stops := refused(findings):
         raise ClusterError(*(finding.sentence for finding in stops))
     return tuple(finding.notice for finding in findings if finding.level is Level.WARNING)
@@ -120,7 +130,7 @@ def address_of(folder: Location) -> str:
 
 def _look_here(needs: Needs) -> Look:
     """At this machine alone, without Ray."""
-    question = Question.about([*SAME, *ALIKE], (*PACKAGES, *needs.modules), needs.folder)
+    question = _question(needs)
     gpus = any(Path(device).exists() for device in DEVICES)
     with question.token() as unwritable:
         here = probe(question.to("here", gpus=gpus))
@@ -132,10 +142,15 @@ def _look_here(needs: Needs) -> Look:
 
 def _look(needs: Needs, patience: float = PATIENCE) -> Look:
     """At every node of the cluster that has been joined, waiting so many seconds for answers."""
-    question = Question.about([*SAME, *ALIKE], (*PACKAGES, *needs.modules), needs.folder)
+    question = _question(needs)
     with question.token() as unwritable:
         nodes = ask(alive(), question, patience)
     return _look_of(needs, question, unwritable, nodes)
+
+
+def _question(needs: Needs) -> Question:
+    roots = (*PACKAGES, *needs.modules)
+    return Question.about([*SAME, *ALIKE], roots, needs.folder, compiles=needs.compiles)
 
 
 def _look_of(
@@ -149,4 +164,6 @@ def _look_of(
         unwritable=unwritable,
         has_token=has_token(),
         weights=needs.weights,
+        compiles=needs.compiles,
+        on_gpus=needs.on_gpus,
     )

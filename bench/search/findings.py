@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 CHECKS = (
-    "study", "cluster", "nodes", "versions", "code", "machines", "results", "token", "clocks",
-    "Ray",
+    "study", "cluster", "nodes", "versions", "code", "machines", "compilers", "results", "token",
+    "clocks", "Ray",
 )  # fmt: skip
 """What is looked at, in the order in which it is told."""
 SHOWN = 5

@@ -59,6 +59,8 @@ class Look:
         unwritable: why the driver cannot write there; ``None`` if it can.
         has_token: whether the driver shows a token to clusters.
         weights: bytes of the model's files, 0 if unknown.
+        compiles: whether trials are compiled.
+        on_gpus: whether trials are given GPUs where there are any.
     """
 
     here: Mapping[str, Any]
@@ -68,8 +70,19 @@ class Look:
     unwritable: str | None
     has_token: bool
     weights: int
+    compiles: bool = False
+    on_gpus: bool = True
 
     @property
     def is_cluster(self) -> bool:
         """Whether there are nodes of Ray's, and not this machine alone."""
         return any(node.identity for node in self.nodes)
+
+    @property
+    def workers(self) -> list[tuple[Node, Mapping[str, Any]]]:
+        """Nodes on which trials would run, with what they have said."""
+        asked = [(node, node.facts) for node in self.nodes if node.facts]
+        with_gpus = [(node, facts) for node, facts in asked if node.resources.get("GPU")]
+        if with_gpus and self.on_gpus:
+            return with_gpus
+        return [(node, facts) for node, facts in asked if node.resources.get("CPU")]

@@ -74,18 +74,28 @@ def _unseen(node: Node, facts: Mapping[str, Any], torch: Mapping[str, Any]) -> I
         )
 
 
-def alike(nodes: Iterable[Node]) -> Iterator[Finding]:
+def compilers(look: Look) -> Iterator[Finding]:
+    """Whether torch can compile wherever trials would run, if they are compiled."""
+    for node, facts in look.workers if look.compiles else ():
+        if "error" in facts["torch"]:
+            continue  # which is told already
+        found, _, way_out = (facts["torch"]["cannot_compile"] or "").partition("; ")
+        yield Finding(
+            check="compilers",
+            level=Level.REFUSED if found else Level.OK,
+            found=found or "there is what torch.compile needs",
+            places=(node.place,),
+            way_out=way_out or None,
+        )
+
+
+def alike(look: Look) -> Iterator[Finding]:
     """Times are compared between trials, which run on any node that has room."""
-    asked = [(node, node.facts) for node in nodes if node.facts]
-    if any(node.resources.get("GPU") for node, _ in asked):
-        kinds = [(node.place, _gpus(facts)) for node, facts in asked if _gpus(facts)]
-    else:
-        kinds = [
-            (node.place, facts["cpu"])
-            for node, facts in asked
-            if node.resources.get("CPU") and facts["cpu"]
-        ]
-    names = sorted({kind for _, kind in kinds})
+    shown = (
+        _gpus(facts) if look.on_gpus and node.resources.get("GPU") else facts["cpu"]
+        for node, facts in look.workers
+    )
+    names = sorted({kind for kind in shown if kind})
     if len(names) > 1:
         yield Finding(
             check="machines",

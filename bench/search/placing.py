@@ -51,7 +51,7 @@ def placed(
         yield Placed(slots=None, notices=(*insecure, *_before(prepared.ledger)))
         return
     with cluster(demand) as slots:
-        warnings = preflight(prepared) if demand.address else ()
+        warnings = preflight(prepared, demand) if demand.address else ()
         chosen: str | None = None
         if searches:
             tokens = (ready.train, ready.validation)

@@ -193,10 +193,8 @@ class Prepared:
         )
 
     def refusals(self) -> dict[str, str]:
-        """Reason per arm that cannot adapt this model."""
-        reasons = {
-            arm.name: self.plan_spec(arm).strategy.refuse(self.config) for arm in self.study.arms
-        }
+        """Reason per arm whose first configuration cannot be run on this model."""
+        reasons = {arm.name: self.plan_spec(arm).refusal(self.config) for arm in self.study.arms}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def plan_spec(self, arm: Arm) -> TrialSpec:

@@ -23,9 +23,13 @@ from typing import Any
 
 TORCH = """
 import json, torch
-found = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]
-gpus = [{"name": gpu.name, "bytes": gpu.total_memory} for gpu in found]
-print(json.dumps({"cuda": torch.version.cuda or torch.version.hip, "gpus": gpus}))
+numbers = range(torch.cuda.device_count() if gpus else 0)
+found = [torch.cuda.get_device_properties(n) for n in numbers]
+print(json.dumps({
+    "cuda": torch.version.cuda or torch.version.hip,
+    "gpus": [{"name": gpu.name, "bytes": gpu.total_memory} for gpu in found],
+    "cannot_compile": reason,
+}))
 """
 TORCH_SECONDS = 25
 DRIVER_ONLY = "bench/cli/"
@@ -39,8 +43,10 @@ def probe(question: dict[str, Any]) -> dict[str, Any]:
     Args:
         question: ``packages`` to tell the version of; ``roots``: packages and modules whose code
             counts; ``hashes`` of the code where the question comes from, by file; ``gpus``:
-            whether torch is asked for them; ``folder`` where results go, ``None`` if that is no
-            question, and in it ``token``, a file of ``content``, and ``own``, a file to leave.
+            whether torch is asked for them; ``toolchain``: a program that defines
+            ``cannot_compile``, ``None`` if that is no question; ``folder`` where results go,
+            ``None`` if that is none, and in it ``token``, a file of ``content``, and ``own``, a
+            file to leave.
     """
     raylet = _raylet()
     return {
@@ -50,7 +56,7 @@ def probe(question: dict[str, Any]) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "cpu": _first(r"model name\s*:\s*(.+)", "/proc/cpuinfo"),
         "driver": _first(r"NVRM version:.*?\s(\d+\.[\d.]+)", "/proc/driver/nvidia/version"),
-        "torch": _torch(raylet) if question["gpus"] else None,
+        "torch": _torch(question, raylet) if question["gpus"] or question["toolchain"] else None,
         "raylet": raylet,
         "token_mode": _token_mode(),
         "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -117,17 +123,14 @@ def _raylet() -> dict[str, Any] | None:
     return None
 
 
-def _torch(raylet: dict[str, Any] | None) -> dict[str, Any]:
-    """The GPUs that torch sees, asked in a process of its own: this one may be shown none."""
-    environment = dict(os.environ)
-    environment.pop("CUDA_VISIBLE_DEVICES", None)
-    visible = raylet["settings"]["CUDA_VISIBLE_DEVICES"] if raylet else None
-    if visible is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = visible
+def _torch(question: dict[str, Any], raylet: dict[str, Any] | None) -> dict[str, Any]:
+    """What torch sees and can do, asked in a process of its own: this one may be shown no GPUs."""
+    reason = "cannot_compile()" if question["toolchain"] else "None"
+    program = f"{question['toolchain'] or ''}\ngpus, reason = {question['gpus']}, {reason}\n{TORCH}"
     try:
         asked = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", TORCH],
-            env=environment,
+            [sys.executable, "-W", "ignore", "-c", program],
+            env=_environment(raylet) if question["gpus"] else None,
             capture_output=True,
             text=True,
             timeout=TORCH_SECONDS,
@@ -140,6 +143,16 @@ def _torch(raylet: dict[str, Any] | None) -> dict[str, Any]:
         return said
     except (ValueError, IndexError):
         return {"error": f"torch does not load: {(asked.stderr.splitlines() or [''])[-1]}"}
+
+
+def _environment(raylet: dict[str, Any] | None) -> dict[str, str]:
+    """That of a process which is shown every GPU of the node."""
+    environment = dict(os.environ)
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    visible = raylet["settings"]["CUDA_VISIBLE_DEVICES"] if raylet else None
+    if visible is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    return environment
 
 
 def _token_mode() -> int | None:

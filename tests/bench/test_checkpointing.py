@@ -22,6 +22,7 @@ from strategies.adapter import Adapter
 from strategies.full import Full
 from strategies.lora import LoRA
 from strategies.prompt import Prompt
+from tests.peft_methods import OTHERS, WELL_KNOWN
 from tests.tiny import CONFIGS, WIDTH, tiny
 from tests.trials import make_questions
 
@@ -90,6 +91,30 @@ def test_gradients_are_equal_with_dropout_and_what_nothing_reads_left_out(
     assert len(plain) >= 2
     for name, slope in plain.items():
         assert torch.equal(again[name], slope), name
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")  # SHiRA
+@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize(
+    "strategy",
+    [*WELL_KNOWN, *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)],
+    ids=lambda strategy: strategy.name,
+)
+def test_methods_of_peft_have_equal_gradients_unless_they_say_that_they_need_a_cache(
+    strategy: Strategy, family: str
+) -> None:
+    if strategy.refuse(CONFIGS[family]()) is not None:
+        pytest.skip("refused")
+    plain = _slopes(_learner(strategy, family, "cls"), "fp32")
+    model = _learner(strategy, family, "cls")
+    model.checkpoint()
+    if strategy.through_cache:
+        with pytest.raises(RuntimeError):  # the mask is as long as if the cache were there
+            _slopes(model, "fp32")
+        return
+    again = _slopes(model, "fp32")
+    assert plain.keys() == again.keys()
+    assert all(torch.equal(again[name], slope) for name, slope in plain.items())
 
 
 def _computed(model: TaskModel) -> tuple[int, int]:

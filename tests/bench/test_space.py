@@ -182,6 +182,19 @@ def test_a_space_survives_pickling_and_cannot_be_changed() -> None:
         again.knobs["rank"] = Integer(low=1, high=2)
 
 
+@pytest.mark.parametrize(
+    ("one", "mended"),
+    [
+        (Uniform(low=1, high=2, source="a"), Uniform(low=1, high=2, source="b")),
+        (Integer(low=1, high=2, source="a"), Integer(low=1, high=2, source="b")),
+        (Choice(options=(1, 2), source="a"), Choice(options=(1, 2), source="b")),
+    ],
+    ids=lambda dimension: type(dimension).__name__,
+)
+def test_mending_a_source_makes_no_other_study(one: Dimension, mended: Dimension) -> None:
+    assert repr(one) == repr(mended), "which is what a study's context is made of"
+
+
 def test_later_changes_of_the_mapping_it_was_built_from_do_not_reach_a_space() -> None:
     knobs: dict[str, Dimension] = {"rank": Integer(low=1, high=8)}
     space = Space(knobs=knobs)

@@ -19,6 +19,7 @@ from strategies.linear import Linear
 from strategies.lora import LoRA, LowRankLinear
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
+from tests.peft_methods import peft
 from tests.trials import (
     INSTALLED,
     Ends,
@@ -53,6 +54,16 @@ def test_a_strategy_that_refuses_is_skipped_with_its_reason(
     assert record.status is Status.SKIPPED
     assert record.reason == strategy.refuse(workbench.backbone.config)
     assert record.traceback is None
+
+
+def test_a_strategy_that_needs_a_cache_is_skipped_where_blocks_are_computed_again(
+    tmp_path: Path,
+) -> None:
+    spec = make_spec(peft("prefix_tuning"), gradient_checkpointing=True)
+    record = run(spec, make_workbench(), tmp_path).record
+    assert record.status is Status.SKIPPED
+    assert record.reason
+    assert "leave --gradient-checkpointing out" in record.reason
 
 
 def test_a_loss_that_is_no_number_is_a_diverged_trial(tmp_path: Path) -> None:

@@ -160,6 +160,31 @@ def test_other_code_of_the_same_version_and_a_missing_plug_in_are_refused(
     assert "paretune_faulty is not installed" in told
 
 
+def test_a_node_without_a_compiler_is_refused_by_name_if_trials_are_compiled(ward: Ward) -> None:
+    ward.play.write_study("compiled", {"sound": "none"}, compile=True)
+    options = ("--out", "compiled", "--address", ward.nodes.address)
+    ward.nodes.add("bare", CXX="no-such-compiler")
+    try:
+        indifferent = ward.doctor()
+        done, swept = (
+            ward.play.paretune(command, "compiled.yaml", *options, **ward.visitor())
+            for command in ("doctor", "sweep")
+        )
+    finally:
+        ward.nodes.kill("bare")
+
+    assert indifferent.returncode == 0, indifferent.stdout + indifferent.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
+    (told,) = lines_of(done, "refused")
+    assert re.match(r"refused  compilers: 127\.0\.0\.\d+ \(\w{8}\): --compile: ", told)
+    assert "there is none; install g++" in told
+    assert "compilers: 2 nodes: there is what torch.compile needs" in done.stdout
+    assert swept.returncode == 2
+    assert "needs a C++ compiler and there is none" in swept.stderr
+    assert "Traceback" not in swept.stderr
+    assert not (ward.play.folder / "compiled").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
 def test_a_results_folder_that_one_node_does_not_see_is_refused(ward: Ward, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE, encoding="utf-8")

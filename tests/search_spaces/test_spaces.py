@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -25,6 +26,13 @@ def test_every_strategy_has_a_space_and_every_space_a_strategy() -> None:
 def test_every_range_says_where_it_comes_from(name: str, space: Space) -> None:
     for knob, dimension in space.knobs.items():
         assert len(dimension.source) > 10, f"{name}.{knob} has no source"
+
+
+@each
+def test_a_range_names_a_paper_or_says_that_it_is_ours(name: str, space: Space) -> None:
+    for knob, dimension in space.knobs.items():
+        told = re.search(r"\barXiv \d{4}\.\d{5}\b|\bours\b", dimension.source)
+        assert told, f"{name}.{knob}: {dimension.source}"
 
 
 @each

@@ -59,3 +59,20 @@ def test_an_address_that_does_not_answer_is_a_line_with_the_rest(command: Comman
     assert code == 2
     assert "refused  cluster: --address ray://head:10001: " in output
     assert "a sweep would be refused: 1 refused" in output
+
+
+def test_what_will_be_skipped_is_a_warning_and_a_compiler_is_looked_for_if_needed(
+    command: Command, tmp_path: Path
+) -> None:
+    model, data = write_model(tmp_path / "model"), write_dataset(tmp_path / "data")
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "strategies: [lora, 'peft:prefix_tuning']\ngradient_checkpointing: true\ncompile: true\n",
+        encoding="utf-8",
+    )
+    code, output, _ = command("doctor", study, "--model", model, "--dataset", data)
+
+    (warning,) = [line for line in output.splitlines() if line.startswith("warning")]
+    assert warning.startswith("warning  study: peft:prefix_tuning will be skipped: ")
+    assert warning.endswith("; leave --gradient-checkpointing out")
+    assert f"{'refused' if code else 'ok':<8} compilers: this machine: " in output

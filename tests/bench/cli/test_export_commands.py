@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.export.manifest import MANIFEST
 from bench.ledger import Ledger
 from bench.record import Status
 from bench.study_record import Run
@@ -90,6 +92,19 @@ def test_best_is_what_recommend_names(command: Command, made: Path) -> None:
     assert told["trial"] == best
     assert told["largest_difference"] <= 1e-5
     assert told["notes"] == [f"Loading needs paretune with the strategy `{best[:-4]}`."]
+
+
+def test_what_recommend_says_to_go_on_with_can_be_typed(command: Command, made: Path) -> None:
+    found = json.loads(command("recommend", made, "--json")[1])
+    for way, trained_on in (("export", ["train"]), ("train", ["train", "validation"])):
+        paretune, *words = shlex.split(found[way])
+        assert paretune == "paretune"
+        code, _, err = command(*words)
+        assert code == 0, err
+        (folder,) = [path for path in Path().iterdir() if path.name == words[-1]]
+        manifest = json.loads((folder / MANIFEST).read_text())
+        assert manifest["trial"] == found["configuration"]
+        assert manifest["trained_on"] == trained_on
 
 
 def test_answers_are_printed_where_no_file_is_named(command: Command, made: Path) -> None:

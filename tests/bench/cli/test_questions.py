@@ -31,6 +31,8 @@ def test_a_recommendation_says_all_that_is_needed_to_take_it(
     assert "against full-000" in told
     assert "cannot be told apart, p = " in told
     assert "paretune sweep --name demo-lora-000 " in told
+    assert f"paretune export {folder} lora-000 --to lora-000 " in told
+    assert f"paretune train {folder} lora-000 --to lora-000-final " in told
     assert "strategy = find_strategy('lora')(rank=8, alpha=16" in told
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ray._private.utils import check_version_info
 
 from bench.search import probe
@@ -15,6 +16,7 @@ from bench.search.ask import Question
 from bench.search.checks import differing, judge
 from bench.search.findings import Finding, Level, Place, folded, mismatch
 from bench.search.look import Look, Node, Skew
+from bench.toolchain import cannot_compile
 
 SOURCES = {"bench": {"bench/train.py": "def step(): return 1\n"}}
 PACKAGES = {
@@ -202,6 +204,37 @@ def test_a_results_folder_that_is_not_shared_is_refused(
     assert told_of in line
 
 
+LACKS = "--compile: torch.compile needs a C++ compiler and there is none; install g++"
+FINE: dict[str, Any] = {"torch": {"cuda": None, "gpus": [], "cannot_compile": None}}
+BARE: dict[str, Any] = {"torch": FINE["torch"] | {"cannot_compile": LACKS}}
+
+
+def test_a_node_that_cannot_compile_is_refused_by_name_if_trials_are_compiled() -> None:
+    nodes = [node(1, **FINE), node(2, **BARE), node(3, **FINE)]
+    (line,) = problems(*nodes, compiles=True)
+    assert line == f"compilers: 10.0.0.2 (00000002): {LACKS}"
+    assert [said for said in told(Level.OK, *nodes, compiles=True) if "compilers" in said] == [
+        "compilers: 2 nodes: there is what torch.compile needs"
+    ]
+    assert told(Level.OK, node(1), node(2)) == told(Level.OK, node(1), node(2), compiles=False)
+    assert problems(node(1), node(2)) == []
+
+
+def test_a_node_on_which_no_trial_runs_needs_no_compiler() -> None:
+    head = node(1, **BARE)
+    with_gpu = node(2, resources={"GPU": 1.0}, driver="580.1", torch=GPU | {"cannot_compile": None})
+    assert problems(head, with_gpu, compiles=True) == []
+    (line,) = problems(head, with_gpu, compiles=True, on_gpus=False)
+    assert line.startswith("compilers: 10.0.0.1 (00000001): ")
+    coreless = replace(head, resources=RESOURCES | {"CPU": 0.0})
+    assert problems(coreless, node(2, **FINE), compiles=True) == []
+
+
+def test_where_torch_does_not_load_that_is_told_and_not_what_it_lacks() -> None:
+    (line,) = problems(node(1, torch={"error": "torch does not load: so"}), compiles=True)
+    assert line.startswith("machines: ")
+
+
 def test_a_results_folder_that_this_machine_cannot_write_is_told_once() -> None:
     (line,) = problems(node(), node(2), unwritable="OSError: full")
     assert line.startswith("results: this machine cannot write to /runs: OSError: full")
@@ -318,6 +351,29 @@ def test_a_machine_answers_in_plain_values_and_files_come_and_go(tmp_path: Path)
     assert answer["code"]["nowhere"] is None
     assert set(answer["code"]["bench"].values()) == {None}
     assert "bench/cli/app.py" not in answer["code"]["bench"]
+
+
+def _asked_to_compile(folder: Path) -> Any:
+    question = Question.about([], ["bench"], str(folder), compiles=True)
+    answer = probe.probe(question.to("here", gpus=False))
+    assert json.loads(json.dumps(answer)) == answer
+    return answer["torch"]
+
+
+def test_a_machine_tells_whether_it_can_compile_without_importing_what_is_installed_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "site" / "bench"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('not this one')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    assert _asked_to_compile(tmp_path) == {
+        "cuda": torch.version.cuda,
+        "gpus": [],
+        "cannot_compile": cannot_compile(),
+    }
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert "install g++" in _asked_to_compile(tmp_path)["cannot_compile"]
 
 
 def test_a_node_that_does_not_see_the_token_leaves_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from bench.errors import InputError
 from bench.search.doctor import Needs
 from bench.search.prepare import prepare
+from bench.search.slots import Demand
 from bench.study import load_study
 from tests.folders import write_dataset, write_model
 
@@ -48,7 +49,25 @@ def test_a_method_of_peft_that_does_not_fit_is_known_before_with_pefts_reason(
 
     assert list(prepared.refusals()) == ["peft:prefix_tuning"]
     assert "past key values" in prepared.refusals()["peft:prefix_tuning"]
-    assert Needs.of(prepared).modules == ("peft",)
+    assert Needs.of(prepared, Demand()).modules == ("peft",)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_what_enters_as_a_cache_is_refused_with_gradient_checkpointing_alone(
+    checkpointing: bool, tmp_path: Path
+) -> None:
+    write_model(tmp_path / "model")
+    data = str(write_dataset(tmp_path / "data"))
+    asked = {
+        "model": str(tmp_path / "model"),
+        "dataset": data,
+        "strategies": "prefix,peft:prefix_tuning",
+        "gradient_checkpointing": checkpointing,
+    }
+    refusals = prepare(load_study(None, asked), tmp_path / "run", "").refusals()
+
+    assert list(refusals) == (["peft:prefix_tuning"] if checkpointing else [])
+    assert all("leave --gradient-checkpointing out" in reason for reason in refusals.values())
 
 
 def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path) -> None:
