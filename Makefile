@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/paretune sweep quick
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile
 
 test-faults: $(READY)
 	FAULTS=whole $(BIN)/python -m pytest tests/faults tests/bench/search/test_confirm.py -m 'not gpu' -v

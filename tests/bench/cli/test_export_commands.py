@@ -315,6 +315,7 @@ def test_a_run_in_a_store_is_exported_from_there(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_plug_in_is_swept_exported_and_answers_where_it_is_installed(tmp_path: Path) -> None:
     write_model(tmp_path / "model")
     write_dataset(tmp_path / "data")

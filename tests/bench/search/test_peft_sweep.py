@@ -84,6 +84,7 @@ def test_file_names_have_no_colon(swept: tuple[Path, Done]) -> None:
     assert [name for name in files if ":" in name] == []
 
 
+@pytest.mark.slow
 def test_the_recommended_command_trains_the_same_configuration(swept: tuple[Path, Done]) -> None:
     folder, _ = swept
     asked = paretune(
