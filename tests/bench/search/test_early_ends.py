@@ -187,7 +187,8 @@ class Traced(BitFit):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dies", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [False, True])
 def test_workers_go_on_after_stopped_trials_and_a_retried_one_is_counted_once(
     tmp_path: Path, dies: bool
 ) -> None:
