@@ -132,6 +132,14 @@ def _completed(
             f" {' and '.join(missing)} of their own"
         )
     parts = cut(read[TRAIN], missing)
+    empty = [split for split in missing if not parts[split]]
+    if empty:
+        answers = len({example.stratum for example in read[TRAIN]})
+        raise DataError(
+            f"train: nothing can be cut off for {' and '.join(empty)}: one {words.example} of each"
+            f" kind stays, and the {len(read[TRAIN])} {words.examples} are of {answers} kinds; give"
+            f" {' and '.join(empty)} of their own"
+        )
     sizes = ", ".join(f"{len(parts[split])} {split}" for split in parts)
     were = "was" if len(missing) == 1 else "were"
     told = f"{' and '.join(missing)} {were} cut off the training {words.examples}: {sizes}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -13,6 +14,9 @@ from bench.task import Example, Row
 
 MAX_LINE_BYTES = 1_000_000
 DELIMITERS = (",", ";", "\t")
+
+MOST_FAULTS = 10
+"""Of one field and file, that are told one by one."""
 
 E = TypeVar("E", bound=Example)
 
@@ -67,7 +71,8 @@ def read_table(path: Path) -> Iterator[Numbered]:
     """Rows of a CSV file with a header; a quoted field may hold commas and line ends.
 
     The delimiter is the comma, semicolon or tab that the header has most of. Blank lines, a
-    byte-order mark and CRLF line ends are taken as they come.
+    byte-order mark and CRLF line ends are taken as they come. A column without a name, such as the
+    numbers that pandas writes before its rows, is left out.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -97,16 +102,13 @@ def read_table(path: Path) -> Iterator[Numbered]:
 def _header_faults(names: list[str]) -> list[str]:
     """What is wrong with the names of the columns."""
     again = sorted({name for name in names if name and names.count(name) > 1})
-    faults = [f"header: column {shown(name)} stands there twice" for name in again]
-    if not all(names):
-        faults.append("header: a column has no name")
-    return faults
+    return [f"header: column {shown(name)} stands there twice" for name in again]
 
 
 def _table_row(names: list[str], cells: list[str]) -> Row | RowError:
     if len(cells) != len(names):
         return RowError(f"row: {len(names)} columns are needed as in the header, got {len(cells)}")
-    return dict(zip(names, cells, strict=True))
+    return {name: cell for name, cell in zip(names, cells, strict=True) if name}
 
 
 READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {
@@ -156,27 +158,42 @@ def examples_of(
         name: of the file or split.
         rows: of it.
         read: see ``bench.task.Reading``.
-        faults: of all splits.
+        faults: of all splits; many of one field are counted.
         word: what an example is called.
     """
     stem = name.partition(".")[0]
     found: list[tuple[int, E]] = []
+    wrong: list[tuple[int, str]] = []
     for number, row in rows:
         try:
             if isinstance(row, RowError):
                 raise row
             found.append((number, read(row, f"{stem}-{number}")))
         except RowError as error:
-            faults.extend(f"{name}:{number}: {fault}" for fault in error.faults)
+            wrong.extend((number, fault) for fault in error.faults)
     first: dict[str, int] = {}
     for number, example in found:
         earlier = first.setdefault(example.identifier, number)
         if earlier != number:
             again = shown(example.identifier)
-            faults.append(f"{name}:{number}: id: {again} stands on line {earlier} too")
-    if not found and not any(fault.startswith(f"{name}:") for fault in faults):
+            wrong.append((number, f"id: {again} stands on line {earlier} too"))
+    faults.extend(_placed(name, wrong))
+    if not found and not wrong:
         faults.append(f"{name}: holds no {word}")
     return [example for _, example in found]
+
+
+def _placed(name: str, wrong: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Faults at their lines; of many of one field the first, and how many more there are."""
+    counts = Counter[str]()
+    for number, fault in wrong:
+        field = fault.partition(":")[0]
+        counts[field] += 1
+        if counts[field] <= MOST_FAULTS:
+            yield f"{name}:{number}: {fault}"
+    for field, count in counts.items():
+        if count > MOST_FAULTS:
+            yield f"{name}: {field}: {count - MOST_FAULTS} more faults, on later lines"
 
 
 def is_text(value: object) -> bool:

@@ -164,9 +164,10 @@ def read_source(path: Path) -> Source:
         DataError: the end of its name does not tell how to read it.
         OSError: it cannot be read.
     """
-    if path.suffix not in READERS:
+    read = READERS.get(path.suffix.lower())
+    if read is None:
         raise DataError(f"{path.name}: is no {_suffixes()} file")
-    return Source(name=path.name, rows=list(READERS[path.suffix](path)))
+    return Source(name=path.name, rows=list(read(path)))
 
 
 def _folder(folder: Path) -> dict[str, Source]:

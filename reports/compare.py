@@ -173,7 +173,8 @@ def _differing(values: Sequence[dict[str, str]]) -> dict[str, tuple[str, ...]]:
 def _asked(first: StudyRecord, second: StudyRecord) -> dict[str, tuple[str, str]]:
     told = []
     for study in (first, second):
-        splits = {f"{name} questions": f"{split.questions} ({split.fingerprint})"
+        examples = study.words.examples
+        splits = {f"{name} {examples}": f"{split.questions} ({split.fingerprint})"
                   for name, split in study.splits.items()}  # fmt: skip
         settings = {name: str(value) for name, value in asdict(study.settings).items()}
         told.append(
@@ -181,6 +182,8 @@ def _asked(first: StudyRecord, second: StudyRecord) -> dict[str, tuple[str, str]
                 "model": f"{study.model} ({study.model_fingerprint})",
                 "tokenizer": study.tokenizer,
                 "dataset": study.dataset,
+                "task": study.task,
+                "objective": study.objective,
                 **splits,
                 **settings,
                 "paretune": study.paretune,

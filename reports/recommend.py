@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
+from bench.study_record import StudyRecord
 from reports.analysis import Analysis, Entry
+from reports.leaderboard import BY_RANK
+from reports.metrics import metric
+from reports.metrics import tested as objective
 from reports.statistics.pairwise import ALPHA, p_of_no_difference
 from reports.statistics.uncertainty import CONFIDENCE, Estimate, difference
 
@@ -90,7 +95,7 @@ class Advice:
             its accuracy is optimistic.
         reached: whether ``low`` is as high as was asked, or its mean alone; ``None`` where nothing
             was asked.
-        best: against the most accurate one without limits; ``None`` if that is the chosen one.
+        best: against the best one without limits; ``None`` if that is the chosen one.
         cheaper: against those that fit as well, train fewer parameters, and cannot be told apart
             from it; fewest parameters first.
     """
@@ -125,10 +130,10 @@ class Nothing:
 def recommend(analysis: Analysis, wishes: Wishes) -> Advice | Nothing:
     """The configuration to take.
 
-    Without an accuracy to reach it is the one with the highest mean test accuracy within the
-    limits, of equals the one that trains fewer parameters. With one it is the one that trains
-    fewest parameters among those whose interval lies above it, widened for all that keep the
-    limits (see ``lower_end``), or, if there is none, among those whose mean does.
+    Without an accuracy to reach it is the best one within the limits (see ``worth``), of equals the
+    one that trains fewer parameters. With one it is the one that trains fewest parameters among
+    those whose interval lies above it, widened for all that keep the limits (see ``lower_end``),
+    or, if there is none, among those whose mean does.
 
     Args:
         analysis: with at least one entry.
@@ -138,8 +143,13 @@ def recommend(analysis: Analysis, wishes: Wishes) -> Advice | Nothing:
     fitting = [entry for entry in within if wishes.reached(entry)]
     if not fitting:
         return _nothing(analysis.entries, wishes)
-    chosen, reached = _chosen(fitting, wishes.accuracy, len(within))
-    best = max(analysis.entries, key=lambda entry: entry.accuracy.value)
+    good = partial(worth, study=analysis.run.study)
+    reached: Reached | None = None
+    if wishes.accuracy is None:
+        chosen = max(fitting, key=good)
+    else:
+        chosen, reached = _smallest(fitting, wishes.accuracy, len(within))
+    best = max(analysis.entries, key=good)
     against = versus(analysis, chosen)
     cheaper = (
         against[entry.confirmed.name]
@@ -174,12 +184,21 @@ def lower_end(estimate: Estimate, among: int) -> float:
     return estimate.value - (estimate.value - estimate.low) * float(widened / alone)
 
 
-def _chosen(
-    fitting: Sequence[Entry], accuracy: float | None, among: int
-) -> tuple[Entry, Reached | None]:
-    """Of entries that fit, fewest parameters first; ``among`` is how many were looked at."""
-    if accuracy is None:
-        return max(fitting, key=lambda entry: entry.accuracy.value), None
+def worth(entry: Entry, study: StudyRecord) -> float:
+    """How good an entry is by what the study searched, the larger the better.
+
+    Its mean test accuracy; of another objective the median over its seeds, as the leaderboard has
+    it.
+    """
+    name = objective(study)
+    if name == BY_RANK:
+        return entry.accuracy.value
+    value = entry.cost(name)
+    return -math.inf if value is None else -metric(name).rank(value)
+
+
+def _smallest(fitting: Sequence[Entry], accuracy: float, among: int) -> tuple[Entry, Reached]:
+    """Of entries that reach it, fewest parameters first; ``among`` is how many were looked at."""
     sure = [entry for entry in fitting if lower_end(entry.accuracy, among) >= accuracy]
     return (sure[0], "low") if sure else (fitting[0], "mean")
 

@@ -6,7 +6,7 @@ from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis
 from reports.front import points
-from reports.metrics import METRICS
+from reports.metrics import METRICS, searched
 from reports.statistics.uncertainty import Estimate
 from reports.table import Cell, Table, figure
 from reports.text import notes
@@ -43,7 +43,7 @@ def front(analysis: Analysis) -> Table:
 
 def search_front(run: Run) -> Table:
     """The search's own front, on validation, fewest trained parameters first."""
-    names = ("trained_parameters", "validation_accuracy", "train_seconds", "inference_ms_p50")
+    names = ("trained_parameters", searched(run.study), "train_seconds", "inference_ms_p50")
     return Table(
         name="search-front",
         headings=("trial", "knobs", *(METRICS[name].label for name in names)),

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from bench.cli import feed
 from bench.cli.scene import Scene
-from bench.record import Status, TrialRecord
+from bench.metrics import ACCURACY, METRICS, Metric
+from bench.record import Status, TestScore, TrialRecord
 from bench.search.events import (
     BudgetOver,
     Died,
@@ -139,7 +140,7 @@ def _at_work(scene: Scene) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for running in list(scene.running.values()):
         trial = running.trial
-        score = "" if running.validation is None else f"validation {running.validation:.3f}"
+        score = "" if running.validation is None else _validated(scene, running.validation)
         epochs = f"epoch {running.epoch}/{trial.epochs}"
         seconds = show.short_duration(time.perf_counter() - running.began)
         table.add_row(Text(trial.name, "cyan"), epochs, score, seconds, Text(_knobs(trial), "dim"))
@@ -173,18 +174,32 @@ def _line(scene: Scene, event: Event) -> str:
             return f"{event.trial.name} started{again}: {_knobs(event.trial)}"
         case EpochDone():
             epochs = f"{event.epoch}/{event.trial.epochs}"
-            return f"{event.trial.name} epoch {epochs} validation {event.validation:.3f}"
+            return f"{event.trial.name} epoch {epochs} {_validated(scene, event.validation)}"
         case Ended():
             count = f"{len(scene.records)}/{scene.all_planned} done{_left(scene.eta)}"
-            return f"{_end(event.record)} [{count}]"
+            return f"{_end(scene, event.record)} [{count}]"
         case BudgetOver():
             return f"{_over(event.budget)} ({event.running} at work)"
         case Halted() | Died():
             return f"{event.trial.name} {BROKEN_OFF[type(event)]}"
         case Scored():
             score, reason = event.record.test, event.record.reason
-            said = f"test {score.accuracy:.3f}" if score and not reason else reason
+            said = _tested(scene, score) if score and not reason else reason
             return f"{event.record.trial} {said}"
+
+
+def _objective(scene: Scene) -> Metric:
+    """What the scores of a run are of."""
+    return METRICS[scene.run.study.objective if scene.run else ACCURACY]
+
+
+def _validated(scene: Scene, score: float) -> str:
+    return f"validation {_objective(scene).label} {score:.3f}"
+
+
+def _tested(scene: Scene, score: TestScore) -> str:
+    goal = _objective(scene)
+    return f"test {goal.label} {score.scores.get(goal.name, score.accuracy):.3f}"
 
 
 def _stage(scene: Scene, event: Opened | Frozen | Narrowed | Kept | Noted) -> str:
@@ -210,10 +225,10 @@ def _over(budget: str) -> str:
     return f"budget of {budget} spent: trials at work stop after their epoch, none begins"
 
 
-def _end(record: TrialRecord) -> str:
+def _end(scene: Scene, record: TrialRecord) -> str:
     if record.score is None:
         return f"{record.trial} {record.status}: {record.reason}"
-    said = f"{record.trial} {record.status}: validation {record.score:.3f}"
+    said = f"{record.trial} {record.status}: {_validated(scene, record.score)}"
     return f"{said}, {record.reason}" if record.status is Status.PRUNED else said
 
 

@@ -129,7 +129,7 @@ def _sample(sample: Sample, *, many: bool) -> Text:
 def _outcome(drift: Drift) -> tuple[str, str, Text]:
     apart, p = drift.difference, drift.p
     if apart is None:
-        return "", "", Text("other test questions", "dim")
+        return "", "", Text("other test data", "dim")
     if p is None:
         said = Text("too few seeds", "yellow")
     else:
@@ -172,7 +172,7 @@ def _verdicts(found: Comparison) -> Iterator[str]:
     if unjudged:
         yield (
             f"drift cannot be judged in {unjudged} of {unjudged + len(judged)} comparisons: one"
-            " seed speaks of questions only; more are run by: paretune confirm RUN"
+            " seed speaks of other data only; more are run by: paretune confirm RUN"
         )
     if drifted:
         counts = f"{len(drifted)} of {len(judged)} comparisons"

@@ -19,11 +19,15 @@ from bench.errors import Faults, LedgerError
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.plugins import file_name
+from bench.record import TrialRecord
+from bench.study_record import StudyRecord
 from reports import show
 from reports.analysis import Analysis, Entry, analyse
 from reports.devices import device_line
 from reports.escape import plain
+from reports.leaderboard import BY_RANK
 from reports.metrics import METRICS, metric
+from reports.metrics import tested as objective
 from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
 from reports.statistics.uncertainty import Estimate
 from reports.text.cautions import tested
@@ -65,7 +69,7 @@ def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as
     if isinstance(found, Nothing):
         _show_nothing(found, wishes, notices, as_json=as_json)
         return SOME_FAILED
-    trial = found.chosen.confirmed.trial
+    trial, goal = found.chosen.confirmed.trial, _goal(run.study)
     inputs, name = inputs_of(run.study), file_name(trial.trial)
     recipe = Recipe(
         command=command_for(run.study, trial, inputs),
@@ -76,9 +80,10 @@ def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as
     if as_json:
         ways = {"command": recipe.command, "python": recipe.program}
         ways |= {"export": recipe.export, "train": recipe.train}
-        _print_json(advice_document(found, wishes) | {"notices": notices} | ways)
+        _print_json(advice_document(found, wishes, goal) | {"notices": notices} | ways)
     else:
-        _show_advice(found, wishes, recipe, notices)
+        _show_advice(found, _facts(found, wishes, goal), goal, notices)
+        _show_recipe(recipe, trial)
     return SUCCESS
 
 
@@ -103,6 +108,11 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
             f"chosen among {found.among} configurations by their test answers: its accuracy is"
             " likely to be a little too high, and any it cannot be told apart from may be as good"
         )
+    if isinstance(found, Advice) and (goal := _goal(analysis.run.study)):
+        yield (
+            f"configurations are ordered by {METRICS[goal].label}, the median over seeds, which the"
+            " study searched; intervals, and what can be told apart, are of accuracy"
+        )
     timed = any(limit.metric == LATENCY for limit in wishes.limits)
     shared = [entry for entry in analysis.entries if entry.confirmed.was_shared]
     if timed and shared:
@@ -117,23 +127,36 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
         yield "intervals of a single seed speak of other data, not of other seeds"
 
 
-def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[str]) -> None:
+def _goal(study: StudyRecord) -> str | None:
+    """The metric on test that configurations are ordered by, unless that is accuracy."""
+    name = objective(study)
+    return None if name == BY_RANK else name
+
+
+def _show_advice(
+    advice: Advice, facts: Iterable[tuple[str, str]], goal: str | None, notices: Iterable[str]
+) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, text in _facts(advice, wishes):
+    for label, text in facts:
         table.add_row(label, Text(plain(text)))
     out.print(Text(plain(_label(advice.chosen)), "bold"))
     out.print(table)
     if advice.cheaper:
-        _say("", "fit as well with fewer parameters, and cannot be told apart from it:")
-        out.print(_cheaper(advice.cheaper))
+        apart = "cannot be told apart from it" + (" in accuracy" if goal else "")
+        _say("", f"fit as well with fewer parameters, and {apart}:")
+        out.print(_cheaper(advice.cheaper, goal))
     for notice in notices:
         _say("", f"note: {notice}")
+
+
+def _show_recipe(recipe: Recipe, trial: TrialRecord) -> None:
     if recipe.program is None:
-        strategy = advice.chosen.confirmed.trial.strategy
         _say("", "to train it:", "", recipe.command, "")
-        _say(f"its strategy {strategy} is not installed here, which to export or train it needs")
+        _say(
+            f"its strategy {trial.strategy} is not installed here, which to export or train it needs"
+        )
         return
     _say("", "to write its model for other tools:", "", recipe.export)
     _say("", "to train it on training and validation data together:", "", recipe.train)
@@ -141,22 +164,33 @@ def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[s
     _say("", "or in Python:", "", *recipe.program.splitlines())
 
 
-def _facts(advice: Advice, wishes: Wishes) -> list[tuple[str, str]]:
+def _facts(advice: Advice, wishes: Wishes, goal: str | None) -> list[tuple[str, str]]:
     chosen = advice.chosen
-    facts = [("test accuracy", f"{_estimate(chosen.accuracy)}, {_seeds(chosen)}")]
+    facts = [(METRICS[name].label, f"{_figure(chosen, name)}, median") for name in _some(goal)]
+    facts.append(("test accuracy", f"{_estimate(chosen.accuracy)}, {_seeds(chosen)}"))
     if advice.reached:
         facts.append(("asked for", f"{wishes.accuracy:g}: {_reached(advice)}"))
     facts += [(METRICS[name].label, _figure(chosen, name)) for name in
               ("trained_parameters", LATENCY, "stored_bytes")]  # fmt: skip
     if advice.best is None:
-        return [*facts, ("given up", "nothing: no tested configuration has a higher mean")]
+        better = f"a better median {METRICS[goal].label}" if goal else "a higher mean"
+        return [*facts, ("given up", f"nothing: no tested configuration has {better}")]
     best = advice.best.other
-    size = f"{_figure(best, 'trained_parameters')} parameters"
+    figures = [f"{METRICS[name].label} {_figure(best, name)}" for name in _some(goal)]
+    figures += [
+        show.share(best.accuracy.value),
+        f"{_figure(best, 'trained_parameters')} parameters",
+    ]
+    apart = f"{_estimate(turned(advice.best.difference))}: {_told(advice.best)}"
     return [
         *facts,
-        ("given up", f"{_estimate(turned(advice.best.difference))}: {_told(advice.best)}"),
-        ("against", f"{_label(best)} ({show.share(best.accuracy.value)}, {size})"),
+        ("less accurate by" if goal else "given up", apart),
+        ("against", f"{_label(best)} ({', '.join(figures)})"),
     ]
+
+
+def _some(goal: str | None) -> list[str]:
+    return [goal] if goal else []
 
 
 def _reached(advice: Advice) -> str:
@@ -193,20 +227,22 @@ def _label(entry: Entry) -> str:
     return f"{trial.trial}: {show.knobs(trial.values)}"
 
 
-def _cheaper(cheaper: Iterable[Versus]) -> Table:
+def _cheaper(cheaper: Iterable[Versus], goal: str | None) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.caption_justify = "left"
     table.caption = Text(
         "…: 95 % interval of that difference alone; p: corrected for all compared", "dim"
     )
     table.add_column("configuration", overflow="fold")
-    for heading in ("parameters", "test accuracy", "less accurate by", "p"):
+    goals = [METRICS[name].label for name in _some(goal)]
+    for heading in ("parameters", *goals, "test accuracy", "less accurate by", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in cheaper:
         low, high = one.difference.low, one.difference.high
         table.add_row(
             Text(plain(_label(one.other))),
             _figure(one.other, "trained_parameters"),
+            *(_figure(one.other, name) for name in _some(goal)),
             show.share(one.other.accuracy.value),
             f"{one.difference.value:.3f} ({low:.3f} … {high:.3f})",
             f"{one.p:.2g}",

@@ -12,10 +12,17 @@ from reports.recommend import Advice, Nothing, Versus, Wishes
 LATENCY = "inference_ms_p50"
 
 
-def advice_document(advice: Advice, wishes: Wishes) -> dict[str, Any]:
-    """The configuration to take and what it was weighed against."""
+def advice_document(advice: Advice, wishes: Wishes, goal: str | None) -> dict[str, Any]:
+    """The configuration to take and what it was weighed against.
+
+    Args:
+        advice: the recommendation.
+        wishes: what was asked.
+        goal: metric on test that configurations are ordered by; ``None`` for accuracy.
+    """
     return {
         **_entry_document(advice.chosen),
+        **({goal: advice.chosen.cost(goal)} if goal else {}),
         "asked": _wishes_document(wishes),
         "among": advice.among,
         "low_among": advice.low,

@@ -45,6 +45,7 @@ def snippet(template: str, trained: Trained, use: HeadUse | None) -> str:
         revision=revision,
         use=use,
         offset=_offset(use),
+        typed=trained.sample.split.types is not None,
         types=_types(trained),
         words=task.words,
         auto_class=task.auto_class,

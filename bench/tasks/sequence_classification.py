@@ -5,8 +5,8 @@ Each text or pair is one sequence, and a linear map scores every label of the tr
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import DataError, Faults
-from bench.rows import shown
+from bench.rows import fold, shown
 from bench.task import (
     GUESSING,
     NO_COLUMNS,
@@ -84,6 +84,9 @@ class SequenceClassification(Task[LabelledText]):
         pair = columns.pair or next((name for name in beside if name in fields), None)
         if columns.pair is not None:
             column("pair", columns.pair, (), fields, faults)
+        named = [name for name in (text, pair, label) if name is not None]
+        if len(set(named)) < len(named):
+            faults.add(f"text, pair and label must be different columns, got {', '.join(named)}")
         faults.raise_any(DataError)
         assert text is not None
         assert label is not None
@@ -155,12 +158,24 @@ class SequenceClassification(Task[LabelledText]):
         )
 
     def remarks(self, splits: Mapping[str, Sequence[LabelledText]]) -> Iterator[str]:
-        """Labels that have fewer than two texts in a split."""
+        """Labels that are rare or differ in case alone, and texts with several labels."""
+        alike = defaultdict[str, list[str]](list)
+        for label in self.labels:
+            alike[fold(label)].append(label)
+        for labels in alike.values():
+            if len(labels) > 1:
+                yield f"labels {some(labels)} differ in case alone and are learnt as several"
         for split, examples in splits.items():
             counts = Counter(example.label for example in examples)
             rare = [label for label in self.labels if counts[label] < 2]
             if rare:
                 yield f"fewer than 2 {split} texts have the label {some(rare)}"
+            said = defaultdict[Hashable, set[str]](set)
+            for example in examples:
+                said[example.normalised].add(example.label)
+            torn = sum(len(labels) > 1 for labels in said.values())
+            if torn:
+                yield f"{torn} {split} texts stand there with different labels"
 
     def answer(self, example: LabelledText) -> int:
         """The place of its label."""

@@ -12,12 +12,15 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.metrics import ACCURACY, METRICS
 from bench.record import TrialRecord
 from reports import facts, results, show
 from reports.analysis import Analysis
 from reports.devices import device_note
 from reports.escape import Markdown, without_folders
 from reports.leaderboard import rows
+from reports.metrics import METRICS as COLUMNS
+from reports.metrics import searched, tested
 from reports.page import parts as page_parts
 from reports.page import tables as page_tables
 from reports.page import tables_of_results
@@ -94,6 +97,7 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
         "analysis": analysis,
         "study": run.study,
         "words": run.study.words,
+        "goal": METRICS[run.study.objective].label,
         "command": without_folders(run.study.command),
         "banners": findings.banners(analysis),
         "summary": findings.summary(analysis),
@@ -123,11 +127,21 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
     }
 
 
+def _goals(analysis: Analysis) -> list[tuple[str, str]]:
+    """Name and heading of what the search went by, where the leaderboard does not show it yet."""
+    study = analysis.run.study
+    if study.objective == ACCURACY:
+        return []
+    name = tested(study) if analysis.leaders else searched(study)
+    return [(name, COLUMNS[name].label)]
+
+
 def _tables(analysis: Analysis) -> dict[str, Any]:
     run, board = analysis.run, rows(analysis)
     trials = all_trials(run)
     return {
         "board": board,
+        "goals": _goals(analysis),
         "completed": {row.arm: row.standing.completed for row in board},
         "trial_count": len(trials),
         "first_page": page_tables.trials(trials[:FIRST_PAGE]),

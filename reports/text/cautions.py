@@ -68,7 +68,7 @@ def warnings(analysis: Analysis) -> list[Markdown]:
         _mixed(run),
         _data(run),
         _objective(run),
-        _guessing(analysis),
+        _baselines(analysis),
         (f"Left out: {markdown(without_folders(text))}" for text in study.left_out),
         (f"Found: {markdown(without_folders(text))}." for text in study.notices),
     )
@@ -146,16 +146,22 @@ def _data(run: Run) -> Iterable[str]:
         )
 
 
-def _guessing(analysis: Analysis) -> Iterable[str]:
-    """Arms whose interval holds chance; before any test, those whose best trial is no better."""
-    run, chance = analysis.run, analysis.run.study.chance
+def _baselines(analysis: Analysis) -> Iterable[str]:
+    """Arms whose interval holds the best baseline; before any test, whose best trial is no better.
+
+    Guessing alone would not do: where one label is far more frequent than the others, whoever
+    always gives that one is more accurate than guessing and has learnt nothing.
+    """
+    run = analysis.run
+    best = max(run.study.baselines, key=lambda baseline: baseline.scores[ACCURACY])
+    height = best.scores[ACCURACY]
     leaders = {entry.arm: entry.accuracy.low for entry in analysis.leaders}
     searched = {
         arm: record.accuracy.validation
         for arm, record in best_trials(run.searched).items()
         if record.accuracy
     }
-    below = [markdown(arm) for arm, value in (leaders or searched).items() if value <= chance]
+    below = [markdown(arm) for arm, value in (leaders or searched).items() if value <= height]
     if below:
         cannot = "Cannot be told from" if leaders else "No better than"
-        yield f"{cannot} guessing ({show.share(chance)}): {', '.join(below)}."
+        yield f"{cannot} {markdown(best.said)} ({show.share(height)}): {', '.join(below)}."

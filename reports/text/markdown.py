@@ -8,6 +8,7 @@ from functools import cache, partial
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined, Template
 
+from bench.metrics import METRICS
 from bench.record import TrialRecord
 from reports import facts, results
 from reports.analysis import Analysis
@@ -30,6 +31,7 @@ def report(analysis: Analysis) -> str:
         run=run,
         study=run.study,
         words=run.study.words,
+        goal=METRICS[run.study.objective].label,
         image=partial(_image, drawn(analysis)),
         together=_together,
         flagged=_flagged,

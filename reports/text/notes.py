@@ -5,7 +5,7 @@ All of them are Markdown with foreign text escaped; ``None`` where there is noth
 
 from __future__ import annotations
 
-from bench.metrics import ACCURACY
+from bench.metrics import ACCURACY, METRICS
 from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
@@ -14,9 +14,11 @@ from reports.escape import Markdown, headline, markdown
 
 
 def optimistic(run: Run) -> Markdown:
-    """For every table and figure of validation accuracies."""
+    """For every table and figure of what the search went by."""
+    goal = METRICS[run.study.objective]
+    end = "highest" if goal.higher_is_better else "lowest"
     return Markdown(
-        "Validation accuracy is the highest of the arm's trials and therefore optimistic: it"
+        f"Validation {goal.label} is the {end} of the arm's trials and therefore optimistic: it"
         f" chooses configurations and says little of how well they do on new"
         f" {markdown(run.study.words.examples)}."
     )

@@ -150,6 +150,59 @@ def test_a_header_with_a_column_twice_is_refused(tmp_path: Path) -> None:
     assert told(name)[0] == 'train.csv:1: header: column "text" stands there twice'
 
 
+def test_a_column_without_a_name_is_left_out_as_the_numbers_of_pandas_are(tmp_path: Path) -> None:
+    name = folder(tmp_path / "data")
+    (Path(name) / "train.csv").write_text(",text,label,\n0,first,good,\n1,second,bad,\n")
+    first, second = load_dataset(name).splits["train"]
+    assert (first.content, second.content) == (["first", None, "good"], ["second", None, "bad"])
+
+
+def test_the_end_of_a_name_may_be_written_in_capitals(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "MINE.CSV", mixed(60))
+    assert sum(map(len, load_dataset(str(path)).splits.values())) == 60
+
+
+def test_of_many_faults_of_one_kind_the_first_are_told_and_the_others_counted(
+    tmp_path: Path,
+) -> None:
+    rows = [{"text": f"text {number}", "label": ""} for number in range(500)]
+    rows[300] = {"text": "", "label": "good"}
+    faults = told(folder(tmp_path / "data", train=rows))
+    assert faults[:10] == [
+        f'train.csv:{line}: label: must be a name or a whole number ≥ 0, got ""'
+        for line in range(2, 12)
+    ]
+    assert faults[10:] == [
+        'train.csv:302: text: must be a non-empty text, got ""',
+        "train.csv: label: 489 more faults, on later lines",
+    ]
+
+
+def test_labels_that_are_all_different_cannot_be_split_and_it_is_told_why(tmp_path: Path) -> None:
+    rows = [{"text": f"text {number}", "label": number / 7} for number in range(50)]
+    (fault,) = told(str(write_csv(tmp_path / "prices.csv", rows)))
+    assert fault.startswith("train: nothing can be cut off for validation and test: one text of")
+    assert "the 50 texts are of 50 kinds" in fault
+
+
+def test_one_column_is_not_read_as_two(tmp_path: Path) -> None:
+    name = folder(tmp_path / "data")
+    assert told(name, columns=Columns(label="text")) == [
+        "text, pair and label must be different columns, got text, text"
+    ]
+    (fault,) = told(name, columns=Columns(pair="label"))
+    assert fault.endswith("got text, label, label")
+
+
+def test_labels_that_differ_in_case_and_texts_with_two_labels_are_told(tmp_path: Path) -> None:
+    rows = [*texts("train"), {"text": "a", "label": "Good"}, {"text": "b", "label": "Good"}]
+    rows += [{"text": "A ", "label": "bad"}]
+    assert load_dataset(folder(tmp_path / "data", train=rows)).notices[:2] == (
+        'labels "Good", "good" differ in case alone and are learnt as several',
+        "1 train texts stand there with different labels",
+    )
+
+
 def test_usual_names_are_guessed_and_told(tmp_path: Path) -> None:
     def renamed(split: str) -> list[dict[str, Any]]:
         return [

@@ -112,7 +112,7 @@ def test_two_shares_of_a_study_run_at_the_same_time_are_the_study(
     said = [process.communicate(timeout=240)[0] for process in both]
 
     assert [process.returncode for process in both] == [0, 0], said
-    assert sum(" test 0." in text for text in said) == 1, said  # one of the two closes
+    assert sum(" test accuracy 0." in text for text in said) == 1, said  # one of the two closes
     if in_store:
         store.files.get(f"{BUCKET}/run", str(play.run), recursive=True)
     found = [json.loads(path.read_bytes()) for path in (play.run / "trials").glob("*.json")]

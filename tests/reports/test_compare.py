@@ -148,6 +148,17 @@ def test_after_a_search_on_another_seed_the_code_is_not_called_another() -> None
     assert [drift.same_code for drift in found.drifts] == [None] * 3
 
 
+def test_what_the_studies_were_asked_is_told_in_the_words_of_their_task() -> None:
+    run = first_run()
+    words = run.study.words.model_copy(update={"example": "text", "examples": "texts"})
+    other = {"words": words, "task": "sequence_classification", "objective": "macro_f1"}
+    asked = compare_runs(run, replace(run, study=run.study.model_copy(update=other))).asked
+
+    assert asked["task"] == ("multiple_choice", "sequence_classification")
+    assert asked["objective"] == ("accuracy", "macro_f1")
+    assert asked["test questions"][0] == asked["test texts"][1]
+
+
 def test_other_test_questions_are_not_compared() -> None:
     run = first_run()
     other = changed(

@@ -69,7 +69,7 @@ def test_the_live_view_shows_progress_running_trials_and_the_leaderboard_so_far(
     assert "0/4 trials" in running
     assert "lora-001" in running
     assert "epoch 2/3" in running
-    assert "validation 0.512" in running
+    assert "validation accuracy 0.512" in running
 
     scene.take(Ended(record=DONE))
     ended = drawn(scene)
@@ -88,9 +88,28 @@ def test_lines_tell_the_same_where_there_is_no_terminal() -> None:
     lines = [line.split(" ", 1)[1] for line in console.export_text().splitlines()]
     assert lines[0] == "4 trials planned; 2 at a time"
     assert lines[1].startswith("lora-001 started: rank=4")
-    assert lines[2] == "lora-001 epoch 2/3 validation 0.512"
-    assert lines[3].startswith("lora-001 completed: validation 0.600 [1/4 done")
-    assert lines[4] == "lora-001 test 0.580"
+    assert lines[2] == "lora-001 epoch 2/3 validation accuracy 0.512"
+    assert lines[3].startswith("lora-001 completed: validation accuracy 0.600 [1/4 done")
+    assert lines[4] == "lora-001 test accuracy 0.580"
+
+
+def test_lines_name_the_metric_that_is_searched() -> None:
+    opened = EVENTS[0]
+    assert isinstance(opened, Opened)
+    asked = opened.study.model_copy(update={"objective": "macro_f1"})
+    assert DONE.test is not None
+    test = DONE.test.model_copy(update={"scores": {"accuracy": 0.58, "macro_f1": 0.314}})
+    console = Console(width=200, file=io.StringIO(), record=True)
+    with watch(live=False, console=console) as observe:
+        observe(opened.model_copy(update={"study": asked}))
+        for event in (*EVENTS[1:], Scored(record=DONE.model_copy(update={"test": test}))):
+            observe(event)
+
+    lines = [line.split(" ", 1)[1] for line in console.export_text().splitlines()]
+    assert lines[2:] == [
+        "lora-001 epoch 2/3 validation macro-F1 0.512",
+        "lora-001 test macro-F1 0.314",
+    ]
 
 
 def test_a_second_attempt_is_told() -> None:
@@ -146,7 +165,7 @@ def test_lines_tell_of_stopped_trials_and_budgets() -> None:
     lines = [line.split(" ", 1)[1] for line in console.export_text().splitlines()]
     assert lines[3].startswith("budget of 30m spent: trials at work stop after their epoch")
     assert lines[4] == "lora-001 stopped without a record"
-    assert lines[5].startswith("lora-001 pruned: validation 0.600, place 5 of 6 [1/4 done")
+    assert lines[5].startswith("lora-001 pruned: validation accuracy 0.600, place 5 of 6 [1/4 done")
 
 
 CHOSEN = DONE.model_copy(update={"test": None})
@@ -184,7 +203,7 @@ def test_lines_tell_what_was_frozen() -> None:
     assert lines[1] == (
         "frozen: 1 configurations, 2 fresh seeds each; 1 at a time, each with a device to itself"
     )
-    assert lines[2].startswith("lora-001-seed1001 completed: validation 0.600 [1/2 done")
+    assert lines[2].startswith("lora-001-seed1001 completed: validation accuracy 0.600 [1/2 done")
 
 
 def test_what_was_stopped_is_told_and_no_longer_waited_for() -> None:

@@ -110,6 +110,16 @@ def test_every_fault_of_data_and_model_is_in_one_message(command, tmp_path: Path
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_number_of_a_line_is_not_taken_for_a_picture(command, tmp_path: Path) -> None:
+    rows = [f"text {number}," + ("good" if number != 100 else "") for number in range(2, 120)]
+    (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
+
+    code, _, error = command("datasets", "data.csv")
+
+    assert code == 2
+    assert "data.csv:100: label: must be" in error
+
+
 def test_an_error_is_a_json_document_too(command) -> None:
     code, output, _ = command("sweep", "--json", "--set", "nothing")
 

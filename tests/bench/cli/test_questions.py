@@ -180,7 +180,7 @@ def test_single_seeds_that_differ_are_no_drift_and_no_exit_code(
     code, output, _ = command("compare", *folders)
 
     assert code == 0
-    assert "drift cannot be judged in 3 of 3 comparisons: one seed speaks of questions" in output
+    assert "drift cannot be judged in 3 of 3 comparisons: one seed speaks of other data" in output
     assert "beyond noise" not in output
     assert output.count("too few seeds") == 3
 

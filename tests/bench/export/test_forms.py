@@ -78,6 +78,9 @@ ELSEWHERE = [
     ("peft:p_tuning", "peft", "bert", "mean"),
     ("peft:prefix_tuning", "peft", "bert", "cls"),
     ("peft:oft", "merged", "bert", "cls"),
+    # Its tokenizer leaves the parts of a pair out until it is asked for them.
+    ("lora", "merged", "albert", "cls"),
+    ("prompt", "peft", "albert", "cls", "pairs"),
 ]
 """Strategy, form, family, pooling and task of what is loaded where paretune is not."""
 

@@ -116,7 +116,7 @@ def test_what_is_best_is_run_on_fresh_seeds_alone_and_only_that_is_tested(
     assert not any(record["seconds"]["device_shared"] for record in again)
     assert all(record["inference"]["single"]["repeats"] == 30 for record in again)
     assert f"frozen: {len(best)} configurations, 2 fresh seeds each; 1 at a time" in said
-    assert re.search(r"linear-00\d-seed1001 test 0\.\d{3}", said)
+    assert re.search(r"linear-00\d-seed1001 test accuracy 0\.\d{3}", said)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bench.study_record import Run
+from bench.task_record import BaselineScore
 from reports.analysis import analyse
 from reports.text.cautions import edge, warnings
 from tests.reports.records import ENVIRONMENT, one_seed_run, study, trial
@@ -67,15 +68,35 @@ def test_the_search_may_use_other_threads_than_fresh_seeds_but_neither_may_mix_t
     assert "Trials of the search differ in threads (1; 2)" in text
 
 
+def _with(*baselines: tuple[str, float]) -> tuple[BaselineScore, ...]:
+    return tuple(
+        BaselineScore(name=said, said=said, scores={"accuracy": score}) for said, score in baselines
+    )
+
+
 def test_a_tested_arm_is_told_from_guessing_by_its_interval_not_by_its_best_trial() -> None:
     # Wilson's interval of 140 of 500 is 0.242 to 0.321, that of 160 begins at 0.281
     records = [trial("lora", right=200, test=140), trial("full", right=120, test=160)]
-    text = _said(one_seed_run(study(("lora", "full"), planned=1), records))
+    asked = study(("lora", "full"), planned=1, baselines=_with(("guessing", 0.25)))
+    text = _said(one_seed_run(asked, records))
     assert text == "Cannot be told from guessing (0.250): lora."
 
 
+def test_an_arm_that_always_gives_the_frequent_label_is_warned_of_though_guessing_is_worse() -> (
+    None
+):
+    # Wilson's interval of 400 of 500 is 0.763 to 0.833
+    baselines = _with(("guessing", 0.66), ("the most frequent label", 0.8), ("another", 0.1))
+    asked = study(("lora", "full"), planned=1, baselines=baselines)
+    records = [trial("lora", test=400), trial("full", test=450)]
+    text = _said(one_seed_run(asked, records))
+    assert text == "Cannot be told from the most frequent label (0.800): lora."
+
+
 def test_truncation_guessing_and_left_out_plugins_are_warned_of() -> None:
-    asked = study(("lora",), planned=1, truncated=0.3, left_out=("plug-in 'x' | broke",))
+    left_out = ("plug-in 'x' | broke",)
+    baselines = _with(("guessing", 0.25))
+    asked = study(("lora",), planned=1, truncated=0.3, left_out=left_out, baselines=baselines)
     text = _said(one_seed_run(asked, [trial(right=120)]))
     assert "30.0% of the sequences were cut at 128 tokens." in text
     assert "No better than guessing (0.250): lora." in text
