@@ -99,6 +99,23 @@ def positions(config: PretrainedConfig) -> int | None:
     return int(most) - max(reserved, default=0)
 
 
+def crowded(config: PretrainedConfig, tokens: int, taken: int) -> str | None:
+    """Why a model has too few positions for a text behind others; ``None`` if it has enough.
+
+    Args:
+        config: of the model.
+        tokens: of the longest text.
+        taken: positions before the text.
+    """
+    most = positions(config)
+    if not taken or most is None or tokens + taken <= most:
+        return None
+    return (
+        f"{taken} positions before a text of {tokens} tokens are {tokens + taken}, the model has"
+        f" {most}; --max-length {most - taken} leaves room"
+    )
+
+
 def linears(block: nn.Module) -> dict[str, nn.Linear]:
     """Every linear layer of a block by dotted name, in the order of registration."""
     return {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}

@@ -100,6 +100,14 @@ class Strategy(ABC):
         return False
 
     @property
+    def positions_taken(self) -> int:
+        """How many of the model's positions it takes before those of the text.
+
+        A trial whose texts need the others is skipped with that reason.
+        """
+        return 0
+
+    @property
     def starts_unchanged(self) -> bool:
         """Whether the adapted model computes exactly what the frozen pretrained one does.
 

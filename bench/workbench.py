@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from bench.anatomy import crowded
 from bench.batches import Batch, BatchStore, evenly
 from bench.clock import Stopwatch
 from bench.compiling import extremes
@@ -104,14 +105,16 @@ class Workbench:
         Raises:
             TrialRefused: the strategy cannot adapt this backbone.
         """
-        reason = spec.refusal(self.backbone.config)
+        longest = max(int(each.split.longest.max()) for each in (self.train, self.validation))
+        config, taken = self.backbone.config, spec.strategy.positions_taken
+        reason = spec.refusal(config) or crowded(config, longest, taken)
         if reason is not None:
             raise TrialRefused(spec.strategy.name, reason)
         torch.manual_seed(spec.seed)
         model = TaskModel(
             spec.task,
             nn.Identity(),
-            width=self.backbone.config.hidden_size,
+            width=config.hidden_size,
             pooling=spec.settings.pooling,
             dropout=spec.settings.head_dropout,
         )

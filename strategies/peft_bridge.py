@@ -106,6 +106,12 @@ class PeftStrategy(Strategy):
         return through_cache(self.configuration())
 
     @property
+    def positions_taken(self) -> int:
+        """The virtual tokens; PEFT counts the text from behind a prefix, too."""
+        config: Any = self.configuration()
+        return int(config.num_virtual_tokens) if config.is_prompt_learning else 0
+
+    @property
     def starts_unchanged(self) -> bool:
         """Where that is known of the method, and no field asks for another start."""
         usual = {field.name: field.default for field in dataclasses.fields(self)}

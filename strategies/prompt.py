@@ -105,6 +105,11 @@ class Prompt(Strategy):
         """A vocabulary smaller than the prompt, or no embedding layer to apply twice."""
         return self._reason(skeleton(config))
 
+    @property
+    def positions_taken(self) -> int:
+        """One for each vector."""
+        return self.length
+
     def peft_adapter(self, backbone: nn.Module) -> PeftAdapter | str:
         """PEFT's prompt tuning, unless the text is embedded twice, which PEFT does not do."""
         if self.double_embedding:

@@ -154,9 +154,7 @@ def _show_advice(
 def _show_recipe(recipe: Recipe, trial: TrialRecord) -> None:
     if recipe.program is None:
         _say("", "to train it:", "", recipe.command, "")
-        _say(
-            f"its strategy {trial.strategy} is not installed here, which to export or train it needs"
-        )
+        _say(f"its strategy {trial.strategy} is not installed here: none exports or trains it")
         return
     _say("", "to write its model for other tools:", "", recipe.export)
     _say("", "to train it on training and validation data together:", "", recipe.train)

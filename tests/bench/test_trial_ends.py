@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from bench.measure import trained_tensors
 from bench.record import Status
 from bench.strategy import Strategy
+from bench.tokens import TokenSplit
 from bench.trial import Progress, Trial, score_test
 from strategies.bitfit import BitFit
 from strategies.full import Full
@@ -20,6 +22,7 @@ from strategies.lora import LoRA, LowRankLinear
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
 from tests.peft_methods import peft
+from tests.tiny import tiny
 from tests.trials import (
     INSTALLED,
     Ends,
@@ -187,3 +190,45 @@ def test_a_trial_with_a_fresh_seed_is_timed_more_often_and_in_both_forms_at_both
     assert [form and form.repeats for form in forms] == [30, 30, 30, 30]
     assert thorough.undeployed_batched is not None
     assert thorough.undeployed_batched.batch_size == thorough.batched.batch_size
+
+
+def long_texts(tokens: int) -> TokenSplit:
+    """Eight single choices of so many tokens."""
+    return TokenSplit(
+        tokens=np.full(8 * tokens, 5, dtype=np.int32),
+        types=None,
+        starts=np.arange(0, 8 * tokens + 1, tokens, dtype=np.int32),
+        first=np.arange(9, dtype=np.int32),
+        answers=np.zeros(8, dtype=np.int32),
+        truncated=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "taken"),
+    [
+        (Prompt(length=8), 8),
+        (peft("prompt_tuning", num_virtual_tokens=8), 8),
+        (peft("p_tuning", num_virtual_tokens=8), 8),
+        (peft("prefix_tuning", num_virtual_tokens=8), 8),
+        (Prefix(length=8), 0),
+        (peft("ia3"), 0),
+    ],
+    ids=repr,
+)
+def test_a_prompt_for_which_the_texts_leave_no_positions_is_skipped_with_the_way_out(
+    strategy: Strategy, taken: int, tmp_path: Path
+) -> None:
+    most = tiny("bert").config.max_position_embeddings
+    for tokens in (most - taken, most):
+        split = long_texts(tokens)
+        bench = make_workbench(train=split, validation=split)
+        record = run(make_spec(strategy, epochs=1), bench, tmp_path).record
+        if tokens + taken <= most:
+            assert record.status == "completed", record.traceback
+        else:
+            assert record.status == "skipped"
+            assert record.reason == (
+                f"8 positions before a text of {most} tokens are {most + 8}, the model has"
+                f" {most}; --max-length {most - 8} leaves room"
+            )
