@@ -11,6 +11,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BEGUN = re.compile(r"`([\w./-]+)` begins so:\n\n```csv\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SPAN = re.compile(r"`([^`\n]+)`")
 _COMMENTED = re.compile(r"""^((?:[^'"#]|'[^']*'|"[^"]*")*?)\s+#.*$""")
@@ -62,6 +63,11 @@ def commands(page: Path) -> list[Command]:
 def shown_files(page: Path) -> dict[str, str]:
     """The files that a page shows, each below its name."""
     return dict(_FILE.findall(page.read_text(encoding="utf-8")))
+
+
+def begun_tables(page: Path) -> dict[str, str]:
+    """The tables of which a page shows header and first rows, each below its name."""
+    return dict(_BEGUN.findall(page.read_text(encoding="utf-8")))
 
 
 def spans(page: Path) -> list[str]:

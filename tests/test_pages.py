@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import json
 import os
 import re
@@ -32,6 +35,16 @@ RUN_AS = {
         "paretune sweep --model my_model --dataset my_folder --strategies lora,linear"
         " --out runs/hub",
         "tests reach no Hub",
+    ),
+    "paretune sweep --dataset nyu-mll/glue:mrpc --strategies lora,linear --out runs/paraphrases": (
+        "paretune sweep --model my_model --dataset pairs.csv --strategies lora,linear"
+        " --out runs/paraphrases",
+        "tests reach no Hub",
+    ),
+    "paretune sweep --dataset mine.csv --strategies lora,bitfit,full --trials 8 --out runs/mine": (
+        "paretune sweep --model my_model --dataset mine.csv --strategies lora,bitfit,full"
+        " --trials 8 --out runs/mine",
+        "the bundled model takes minutes",
     ),
 }
 """What stands for a command that cannot be run as it is, and why."""
@@ -216,13 +229,27 @@ def test_ray_knows_what_it_is_asked() -> None:
             pass
 
 
+def whole_table(begun: str, rows: int = 60) -> str:
+    """A table as long as one of a person: the rows that are shown, over and over, numbered."""
+    delimiter = max(",;", key=begun.partition("\n")[0].count)
+    header, *shown = csv.reader(begun.splitlines(), delimiter=delimiter)
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(header)
+    for number, (first, *others) in zip(range(rows), itertools.cycle(shown), strict=False):
+        writer.writerow([f"{first} {number}", *others])
+    return text.getvalue()
+
+
 def lay_out(folder: Path, page: Path) -> Path:
     """A folder with what the pages say a person has, and a command that is this paretune."""
     write_model(folder / "my_model")
     write_model(folder / "my_decoder", family="qwen3", first_token=False)
     write_dataset(folder / "my_folder")
     shutil.copy(folder / "my_folder" / "test.jsonl", folder / "questions.jsonl")
-    for name, text in {"study.yaml": STUDY, **pages.shown_files(page)}.items():
+    tables = {name: whole_table(text) for name, text in pages.begun_tables(page).items()}
+    new = {"new.csv": "text\nWhere is it?\nNever again!\n"}
+    for name, text in {"study.yaml": STUDY, **new, **tables, **pages.shown_files(page)}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     for run in (PUBLISHED.relative_to(ROOT), *HAS_RUN.get(name_of(page), ())):
