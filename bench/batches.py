@@ -28,24 +28,24 @@ would compute 5 % more tokens."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """Some questions, padded.
+    """Some examples, padded.
 
     Attributes:
         inputs: keyword arguments of a backbone, each ``(sequences, tokens)``.
         sequences: place in the split of each sequence.
-        question: row of each sequence's question in the logits.
-        choice: column of each sequence's choice in the logits.
-        answers: ``(questions,)``.
-        rows: place of each question in its split, ``(questions,)``, on the CPU.
-        widest: largest number of choices of a question.
+        example: which example of the batch each sequence belongs to.
+        place: which of that example's sequences it is.
+        answers: right ones, ``(examples,)``.
+        rows: place of each example in its split, ``(examples,)``, on the CPU.
+        widest: largest number of sequences of an example.
         vectors: what a backbone that learns nothing gives for each sequence, ``(sequences,
             width)``; ``None`` where the backbone is to be run.
     """
 
     inputs: Inputs
     sequences: torch.Tensor
-    question: torch.Tensor
-    choice: torch.Tensor
+    example: torch.Tensor
+    place: torch.Tensor
     answers: torch.Tensor
     rows: torch.Tensor
     widest: int
@@ -61,20 +61,20 @@ class Batch:
         """Tokens computed."""
         return self.inputs["attention_mask"].numel()
 
-    def parts(self, questions: int) -> Iterator[Batch]:
-        """The same questions, so many at a time; padded as they are."""
-        for start in range(0, len(self.rows), questions):
-            inside = (self.question >= start) & (self.question < start + questions)
+    def parts(self, examples: int) -> Iterator[Batch]:
+        """The same examples, so many at a time; padded as they are."""
+        for start in range(0, len(self.rows), examples):
+            inside = (self.example >= start) & (self.example < start + examples)
             places = inside.nonzero().squeeze(1)
-            kept = slice(int(places[0]), int(places[-1]) + 1)  # sequences stand by question
+            kept = slice(int(places[0]), int(places[-1]) + 1)  # sequences stand by example
             yield replace(
                 self,
                 inputs={name: tensor[kept] for name, tensor in self.inputs.items()},
                 sequences=self.sequences[kept],
-                question=self.question[kept] - start,
-                choice=self.choice[kept],
-                answers=self.answers[start : start + questions],
-                rows=self.rows[start : start + questions],
+                example=self.example[kept] - start,
+                place=self.place[kept],
+                answers=self.answers[start : start + examples],
+                rows=self.rows[start : start + examples],
                 vectors=None if self.vectors is None else self.vectors[kept],
             )
 
@@ -84,28 +84,28 @@ class Batch:
             self,
             inputs={name: tensor.to(device) for name, tensor in self.inputs.items()},
             sequences=self.sequences.to(device),
-            question=self.question.to(device),
-            choice=self.choice.to(device),
+            example=self.example.to(device),
+            place=self.place.to(device),
             answers=self.answers.to(device),
         )
 
 
 def collate(split: TokenSplit, rows: Integers) -> Batch:
-    """Pads some questions of a split into a batch, on the right.
+    """Pads some examples of a split into a batch, on the right.
 
     Args:
-        split: what the questions are taken from.
+        split: what the examples are taken from.
         rows: which.
     """
     counts = split.first[rows + 1] - split.first[rows]
     sequences = np.concatenate([np.arange(split.first[r], split.first[r + 1]) for r in rows])
-    question = np.repeat(np.arange(len(rows)), counts)
-    choice = np.concatenate([np.arange(count) for count in counts])
+    example = np.repeat(np.arange(len(rows)), counts)
+    place = np.concatenate([np.arange(count) for count in counts])
     return Batch(
         inputs=_padded(split, sequences),
         sequences=torch.from_numpy(sequences.astype(np.int64)),
-        question=torch.from_numpy(question),
-        choice=torch.from_numpy(choice),
+        example=torch.from_numpy(example),
+        place=torch.from_numpy(place),
         answers=torch.from_numpy(split.answers[rows].astype(np.int64)),
         rows=torch.from_numpy(rows.astype(np.int64)),
         widest=int(counts.max()),
@@ -135,7 +135,7 @@ class BatchStore:
     """The batches of one split.
 
     Args:
-        split: the questions.
+        split: the examples.
         device: where batches are kept.
     """
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,8 +20,10 @@ from torch import nn
 from bench.batches import Batch
 from bench.clock import Stopwatch
 from bench.cpu import kernels
+from bench.metrics import Outcome
+from bench.packing import CONFIDENCE_STEPS, packed
 from bench.record import Environment, Latency
-from bench.tokens import TokenSplit
+from bench.tokens import Integers
 from bench.train import autocast
 
 WARM_UPS = 3
@@ -31,32 +34,53 @@ EXTRAS = ("peft",)
 """Packages that trials may pass through and that need not be there."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What a model answers, per example in the order of the split.
+
+    Attributes:
+        given: the answer with the highest logit.
+        confidences: its probability, the softmax of the logits, 0 … 1.
+    """
+
+    given: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float64]
+
+    def outcome(self, right: Integers) -> Outcome:
+        """How that compares with the right answers."""
+        return Outcome.of(self.given, right, self.confidences)
+
+    @property
+    def packed(self) -> str:
+        """The confidences as records hold them."""
+        return packed(self.confidences.tolist())
+
+
 def predict(
     model: nn.Module, batches: Iterable[Batch], *, device: torch.device, precision: str
-) -> npt.NDArray[np.int64]:
-    """The choice with the highest logit, per question in the order of the split.
+) -> Answers:
+    """What a model answers.
 
     Args:
-        model: gives logits ``(questions, choices)``.
+        model: gives logits ``(examples, answers)``.
         batches: a whole split, on the model's device.
         device: of the model.
         precision: ``fp32`` or ``bf16``.
     """
     model.eval()
-    rows, answers = [], []
+    rows, answers, probabilities = [], [], []
     with torch.inference_mode(), autocast(device, precision), kernels(device):
         for batch in batches:
-            answers.append(model(batch).argmax(1))
+            logits = model(batch)
+            answers.append(logits.argmax(1))
+            probabilities.append(logits.float().softmax(1).amax(1))
             rows.append(batch.rows)
     order = torch.cat(rows).numpy()
-    predictions = np.empty(len(order), dtype=np.int64)
-    predictions[order] = torch.cat(answers).cpu().numpy()
-    return predictions
-
-
-def accuracy(predictions: npt.NDArray[np.int64], split: TokenSplit) -> float:
-    """Share of questions answered right, 0 … 1."""
-    return float((predictions == split.answers).mean())
+    given, confidences = np.empty(len(order), dtype=np.int64), np.empty(len(order))
+    given[order] = torch.cat(answers).cpu().numpy()
+    confidences[order] = torch.cat(probabilities).cpu().numpy()
+    known = np.nan_to_num(confidences)  # of a model that has diverged
+    return Answers(given=given, confidences=np.round(known * CONFIDENCE_STEPS) / CONFIDENCE_STEPS)
 
 
 def pass_seconds(
@@ -89,17 +113,17 @@ def warm_ups(batches: Sequence[Batch]) -> list[Batch]:
     return [batches[place] for place in places]
 
 
-def latency(seconds: Sequence[float], questions: Sequence[int]) -> Latency:
-    """Milliseconds per question.
+def latency(seconds: Sequence[float], examples: Sequence[int]) -> Latency:
+    """Milliseconds per example.
 
     Args:
         seconds: of each pass.
-        questions: in each pass.
+        examples: in each pass.
     """
-    per_question = np.array(seconds) * 1000 / np.array(questions)
-    low, median, high, p95 = np.percentile(per_question, [25, 50, 75, 95])
+    per_example = np.array(seconds) * 1000 / np.array(examples)
+    low, median, high, p95 = np.percentile(per_example, [25, 50, 75, 95])
     return Latency(
-        batch_size=max(questions),
+        batch_size=max(examples),
         repeats=len(seconds),
         p50=float(median),
         p95=float(p95),

@@ -1,4 +1,4 @@
-"""The scoring head that every strategy gets, and the precision a model computes in."""
+"""The model of a trial, a backbone under its task's head, and the precision it computes in."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from bench.compiling import compiled
 from bench.cpu import same_kernels
 from bench.last_block import LeadingTokens
 from bench.spec import Pooling, Precision
+from bench.task import AnyTask
 
 ROUNDING = 0.02
 """Most that a vector may differ, as a share of its length, to pass for rounded in bfloat16."""
 
 
-class MultipleChoiceModel(nn.Module):
-    """Scores each choice by dropout and a linear map of one pooled vector of its sequence.
+class TaskModel(nn.Module):
+    """Answers by dropout and the task's head on one pooled vector of each sequence.
 
     Args:
+        task: makes the head, and logits of what it gives.
         backbone: what a strategy's ``adapt`` returned.
         width: size of the backbone's hidden states.
         pooling: the vector that is read; see ``pooled``.
@@ -34,26 +36,24 @@ class MultipleChoiceModel(nn.Module):
     """
 
     def __init__(
-        self, backbone: nn.Module, *, width: int, pooling: Pooling, dropout: float
+        self, task: AnyTask, backbone: nn.Module, *, width: int, pooling: Pooling, dropout: float
     ) -> None:
         super().__init__()
+        self.task = task
         self.backbone = backbone
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, 1)
+        self.head = task.head(width)
         self.recomputed: list[Callable[[], object]] = []
         self._leading: LeadingTokens | None = None
         self._compiled: Callable[[Inputs], torch.Tensor] | None = None
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits of shape ``(questions, widest)`` in float32; ``-inf`` where there is no choice."""
+        """Logits ``(examples, answers)`` in float32; ``-inf`` where there is no such answer."""
         vectors = self.read(batch.inputs) if batch.vectors is None else batch.vectors
-        # Eight bits of a bf16 logit do not order four choices: the head computes in float32.
+        # Eight bits of a bf16 logit do not order four answers: the head computes in float32.
         with torch.autocast(vectors.device.type, enabled=False):
-            scores = self.head(self.dropout(vectors)).squeeze(-1)
-        shape = (len(batch.answers), batch.widest)
-        empty = torch.full(shape, -torch.inf, device=scores.device)
-        return empty.index_put((batch.question, batch.choice), scores)
+            return self.task.logits(self.head(self.dropout(vectors)), batch)
 
     def read(self, inputs: Inputs) -> torch.Tensor:
         """The pooled vector of each sequence, ``(sequences, width)`` in float32."""

@@ -18,26 +18,28 @@ from types import ModuleType
 from packaging.requirements import Requirement
 
 from bench.strategy import Strategy
+from bench.task import AnyTask, Task
 
 DISTRIBUTION = "paretune"
 RESULT_MODULES = (
     "anatomy", "last_block", "checkpointing", "compiling", "source", "model", "tokens", "batches",
-    "attention", "cpu", "train", "measure", "workbench", "trial",
+    "attention", "cpu", "train", "measure", "metrics", "history", "workbench", "trial",
 )  # fmt: skip
 """Modules of ``bench`` that decide what comes out of a trial."""
 
 
-def code_fingerprint(strategy: type[Strategy]) -> str:
-    """Content hash of the code of a strategy and of the training it passes through.
+def code_fingerprint(strategy: type[Strategy], task: type[AnyTask]) -> str:
+    """Content hash of the code of a strategy, a task, and of the training they pass through.
 
     Comments, docstrings and layout do not count, so that they can be mended without running
-    trials again. The modules of a strategy's base classes do, and what these import of their own
-    package.
+    trials again. The modules of a base class do, and what these import of their own package.
     """
-    kinds = [kind for kind in strategy.__mro__ if issubclass(kind, Strategy)]
+    kinds = (*strategy.__mro__, *task.__mro__)
     modules: dict[str, ModuleType] = {}
-    for module in filter(None, map(inspect.getmodule, kinds)):
-        _gather(module, modules)
+    for kind in kinds:
+        module = inspect.getmodule(kind) if issubclass(kind, Strategy | Task) else None
+        if module is not None:
+            _gather(module, modules)
     for name in RESULT_MODULES:
         modules[f"bench.{name}"] = importlib.import_module(f"bench.{name}")
     parts = map(_module_hash, modules.values())

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 
+from bench.metrics import ACCURACY, METRICS
 from bench.space import LEARNING_RATE, Value
 from bench.spec import TrialSpec, trial_name
 
@@ -38,14 +39,14 @@ class Part(BaseModel):
 
 
 class Accuracy(Part):
-    """Shares of questions answered right, 0 … 1, on the validation split.
+    """Shares of examples answered right, 0 … 1, on the validation split.
 
     Attributes:
         before: with the pretrained backbone, the fresh layers and the fresh head.
         per_epoch: after each epoch.
-        validation: at the best epoch (the first of equals).
+        validation: at the best epoch: that with the best objective, the first of equals.
         best_epoch: counted from 1.
-        predictions: predicted choice per validation question at the best epoch.
+        predictions: given answer per validation example at the best epoch.
     """
 
     before: float
@@ -60,6 +61,24 @@ class Accuracy(Part):
         return len(self.per_epoch)
 
 
+class Scores(Part):
+    """What the answers on the validation split are worth by the task's metrics.
+
+    Attributes:
+        objective: the metric that is searched and chooses the best epoch.
+        before: the objective with the pretrained backbone, the fresh layers and the fresh head.
+        per_epoch: the objective after each epoch.
+        validation: every metric of the task at the best epoch, by name.
+        confidences: of the predictions at the best epoch, see ``bench.packing``.
+    """
+
+    objective: str
+    before: float
+    per_epoch: tuple[float, ...]
+    validation: dict[str, float]
+    confidences: str
+
+
 class Parameters(Part):
     """Counts of numbers, unless said otherwise.
 
@@ -70,8 +89,7 @@ class Parameters(Part):
         total: in the adapted model.
         trained_tensors: how many tensors the trained parameters form.
         stored_bytes: bytes of the file that holds all that was trained; ``None`` if none was kept.
-        added_at_inference: of ``added``, still there after ``deploy``, head included; ``None`` if
-            it did not come to that.
+        added_at_inference: of ``added``, still there after ``deploy``; ``None`` if not known.
     """
 
     trained: int
@@ -92,8 +110,7 @@ class Seconds(Part):
         validation: scoring the validation split.
         checkpoint: writing the trained tensors.
         train_per_question: ``train`` over the questions seen.
-        compile: making the compiled forms of the backbone, with the passes that takes; 0 where
-            nothing is compiled.
+        compile: making compiled forms of the backbone, with the passes that takes.
         lost: spent in attempts that came to nothing.
         device_shared: whether other trials may have used the device meanwhile.
     """
@@ -134,8 +151,7 @@ class Inference(Part):
         questions_per_second: of timed batches that stand for the split, deployed form.
         single: latency at one question per batch, deployed form.
         batched: latency at the evaluation batch, deployed form.
-        undeployed: latency at one question per batch before ``deploy``; ``None`` where the
-            strategy has no other form.
+        undeployed: latency at one question per batch before ``deploy``, where that changes it.
         undeployed_batched: likewise at the evaluation batch; measured of trials with fresh seeds.
     """
 
@@ -175,10 +191,12 @@ class TestScore(Part):
     """The one scoring of a frozen trial on the test split.
 
     Attributes:
-        accuracy: share of questions answered right, 0 … 1.
-        predictions: predicted choice per test question.
-        answers: right choice per test question.
-        data: content hash of the test questions.
+        accuracy: share of examples answered right, 0 … 1.
+        predictions: given answer per test example.
+        answers: right answer per test example.
+        data: content hash of the test examples.
+        scores: every metric of the task, by name.
+        confidences: of the predictions, see ``bench.packing``.
     """
 
     __test__ = False  # pytest takes classes named Test… for tests
@@ -187,14 +205,15 @@ class TestScore(Part):
     predictions: tuple[NonNegativeInt, ...]
     answers: tuple[NonNegativeInt, ...]
     data: str
+    scores: dict[str, float] = {}
+    confidences: str = ""
 
 
 class TrialRecord(Part):
     """One finished trial: all we will ever know of it. A group that was not reached is ``None``.
 
-    ``micro_batch`` is the questions of a pass where a whole batch did not fit into memory.
-    ``confirms`` is the fingerprint of the search trial that this one repeats with a fresh seed;
-    ``None`` in the search itself. The two share arm and number.
+    ``micro_batch`` is the examples of a pass where a whole batch did not fit into memory,
+    ``confirms`` the fingerprint of the search trial that this one repeats with a fresh seed.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -213,6 +232,7 @@ class TrialRecord(Part):
     attempts: int = 1
     epochs: int
     accuracy: Accuracy | None = None
+    scores: Scores | None = None
     parameters: Parameters | None = None
     seconds: Seconds | None = None
     inference: Inference | None = None
@@ -231,6 +251,23 @@ class TrialRecord(Part):
     def values(self) -> dict[str, Value]:
         """Knobs and learning rate by name."""
         return {**self.knobs, LEARNING_RATE: self.learning_rate}
+
+    @property
+    def per_epoch(self) -> tuple[float, ...]:
+        """The objective on validation after each epoch; empty without a result."""
+        found = self.scores or self.accuracy
+        return found.per_epoch if found else ()
+
+    @property
+    def score(self) -> float | None:
+        """The objective on validation at the best epoch; ``None`` without a result."""
+        if self.scores is not None:
+            return self.scores.validation[self.scores.objective]
+        return self.accuracy.validation if self.accuracy else None
+
+    def rank(self, score: float) -> float:
+        """A number that is the larger, the better a value of the objective is."""
+        return METRICS[self.scores.objective if self.scores else ACCURACY].rank(score)
 
     @property
     def was_shared(self) -> bool:

@@ -12,7 +12,7 @@ import torch
 from bench.batches import Batch, BatchStore
 from bench.clock import Stopwatch
 from bench.measure import WARM_UPS, PeakMemory, pass_seconds, predict
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
 from bench.train import Training
@@ -45,7 +45,7 @@ class Rehearsal:
 def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
     """Runs a few steps of a trial and works out the rest by the number of tokens.
 
-    Batches are taken evenly from an epoch and from the sorted validation questions. Nothing is
+    Batches are taken evenly from an epoch and from the sorted validation examples. Nothing is
     written.
 
     Args:
@@ -83,7 +83,7 @@ def rehearse(spec: TrialSpec, workbench: Workbench) -> Rehearsal:
 
 
 def peak_bytes(spec: TrialSpec, workbench: Workbench) -> int | None:
-    """Most memory that a trial takes: it learns from, then answers, the longest questions.
+    """Most memory that a trial takes: it learns from, then answers, the longest examples.
 
     On an accelerator, what a worker keeps there is added: as many batches as it may, and, where the
     backbone learns nothing, its vectors.
@@ -126,9 +126,9 @@ def device_memory(device: torch.device) -> tuple[int, int]:
     return total, max(0, total - free - torch.cuda.memory_reserved(device))
 
 
-def _longest(store: BatchStore, questions: int) -> Batch:
-    """A batch of the questions with the most tokens."""
-    rows = np.argsort(store.split.longest, kind="stable")[-questions:]
+def _longest(store: BatchStore, examples: int) -> Batch:
+    """A batch of the examples with the most tokens."""
+    rows = np.argsort(store.split.longest, kind="stable")[-examples:]
     return store.collate(np.sort(rows).astype(np.int32))
 
 
@@ -137,7 +137,7 @@ def _numbered(batch: Batch) -> Batch:
     return replace(batch, rows=torch.arange(len(batch.rows)))
 
 
-def _learner(spec: TrialSpec, model: MultipleChoiceModel, workbench: Workbench) -> Training:
+def _learner(spec: TrialSpec, model: TaskModel, workbench: Workbench) -> Training:
     return Training(
         model,
         spec.settings,
@@ -150,7 +150,7 @@ def _learner(spec: TrialSpec, model: MultipleChoiceModel, workbench: Workbench) 
 
 def _training(
     spec: TrialSpec,
-    model: MultipleChoiceModel,
+    model: TaskModel,
     workbench: Workbench,
     epoch: Sequence[Batch],
     clock: Stopwatch,
@@ -164,21 +164,21 @@ def _training(
 
 
 def _reading(
-    model: MultipleChoiceModel, workbench: Workbench, batches: Sequence[Batch], clock: Stopwatch
+    model: TaskModel, workbench: Workbench, batches: Sequence[Batch], clock: Stopwatch
 ) -> float:
-    """Seconds of a pass over the validation questions."""
+    """Seconds of a pass over the validation examples."""
     timed = _spread(batches, STEPS)
     return sum(_passes(model, workbench, timed, clock)) / _tokens(timed) * _tokens(batches)
 
 
-def _single(model: MultipleChoiceModel, workbench: Workbench, clock: Stopwatch) -> float:
-    """Seconds of one question by itself."""
+def _single(model: TaskModel, workbench: Workbench, clock: Stopwatch) -> float:
+    """Seconds of one example by itself."""
     seconds = _passes(model, workbench, workbench.singles[:STEPS], clock)
     return sum(seconds) / len(seconds)
 
 
 def _passes(
-    model: MultipleChoiceModel, workbench: Workbench, batches: Sequence[Batch], clock: Stopwatch
+    model: TaskModel, workbench: Workbench, batches: Sequence[Batch], clock: Stopwatch
 ) -> list[float]:
     return pass_seconds(
         model,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bench.data import Limits, fingerprint, load_dataset
 from bench.errors import DataError
-from bench.questions import Question
 from bench.study_record import Freeze, SplitSummary
+from bench.task import NO_COLUMNS, AnyTask, Columns, Example
 
 OPEN_SPLITS = ("train", "validation")
 
@@ -18,15 +19,15 @@ class SealedTest:
     """The test split while nobody may know its answers: only how large it is, and its hash.
 
     Attributes:
-        summary: of its questions.
-        read: reads the questions anew; they are not kept.
+        summary: of its examples.
+        read: reads the examples anew; they are not kept.
     """
 
     summary: SplitSummary
-    read: Callable[[], tuple[Question, ...]]
+    read: Callable[[], tuple[Example, ...]]
 
-    def open(self, freeze: Freeze) -> tuple[Question, ...]:
-        """The questions, for what was frozen and nothing else.
+    def open(self, freeze: Freeze) -> tuple[Example, ...]:
+        """The examples, for what was frozen and nothing else.
 
         Args:
             freeze: what was chosen, written down already.
@@ -34,13 +35,13 @@ class SealedTest:
         Raises:
             DataError: they are not the ones that were there when the study began.
         """
-        questions = self.read()
-        if summary_of(questions) != self.summary:
+        examples = self.read()
+        if summary_of(examples) != self.summary:
             raise DataError(
-                "test: its questions have changed since the study began; run the command again to"
+                "test: its rows have changed since the study began; run the command again to"
                 f" score what was frozen ({len(freeze.candidates)} configurations) on the new ones"
             )
-        return questions
+        return examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,45 +50,60 @@ class SealedDataset:
 
     Attributes:
         name: see ``bench.data.Dataset``.
-        splits: questions of ``train`` and ``validation``.
+        task: what is to be learnt.
+        columns: see ``bench.data.Dataset``.
+        splits: examples of ``train`` and ``validation``.
         test: the other one.
         notices: what was found and mended while loading, one sentence each.
     """
 
     name: str
-    splits: Mapping[str, tuple[Question, ...]]
+    task: AnyTask
+    columns: Columns
+    splits: Mapping[str, tuple[Example, ...]]
     test: SealedTest
     notices: tuple[str, ...] = ()
 
     @property
     def summaries(self) -> dict[str, SplitSummary]:
         """Size and content hash of all three splits."""
-        seen = {split: summary_of(questions) for split, questions in self.splits.items()}
+        seen = {split: summary_of(examples) for split, examples in self.splits.items()}
         return {**seen, "test": self.test.summary}
 
 
-def load_sealed(name: str, limits: Limits | None = None) -> SealedDataset:
-    """Loads and checks a dataset whole, then lets go of its test questions.
+def load_sealed(
+    name: str,
+    limits: Limits | None = None,
+    *,
+    task: type[AnyTask] | None = None,
+    columns: Columns = NO_COLUMNS,
+) -> SealedDataset:
+    """Loads and checks a dataset whole, then lets go of its test examples.
 
     Args:
-        name: see ``bench.data.load_dataset``.
-        limits: most questions per split.
+        name: see ``bench.data.load_dataset``, also of the others.
+        limits: most examples per split.
+        task: what is to be learnt; by default found from the rows.
+        columns: fields to read.
 
     Raises:
         DataError: with every fault found.
     """
-    whole = load_dataset(name, limits)
+    load = partial(load_dataset, name, limits, task=task, columns=columns)
+    whole = load()
     return SealedDataset(
         name=whole.name,
+        task=whole.task,
+        columns=whole.columns,
         splits={split: whole.splits[split] for split in OPEN_SPLITS},
         test=SealedTest(
             summary=summary_of(whole.splits["test"]),
-            read=lambda: load_dataset(name, limits).splits["test"],
+            read=lambda: load().splits["test"],
         ),
         notices=whole.notices,
     )
 
 
-def summary_of(questions: tuple[Question, ...]) -> SplitSummary:
+def summary_of(examples: tuple[Example, ...]) -> SplitSummary:
     """Size and content hash of a split, in its order."""
-    return SplitSummary(questions=len(questions), fingerprint=fingerprint(questions))
+    return SplitSummary(questions=len(examples), fingerprint=fingerprint(examples))

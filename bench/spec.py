@@ -7,8 +7,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
+from bench.metrics import ACCURACY
 from bench.space import LEARNING_RATE, Value
 from bench.strategy import Strategy
+from bench.task import AnyTask
 
 Pooling: TypeAlias = Literal["cls", "mean", "last"]
 MicroBatch: TypeAlias = Literal["whole", "auto"]
@@ -20,9 +22,9 @@ class TrainSettings:
     """How every trial of a study is trained, whatever its strategy.
 
     Attributes:
-        epochs: passes over the training questions; at least 1.
-        batch_size: questions per optimizer step.
-        max_length: tokens per (question, choice) sequence; longer ones are cut.
+        epochs: passes over the training examples; at least 1.
+        batch_size: examples per optimizer step.
+        max_length: tokens per sequence; longer ones are cut.
         pooling: the vector the head reads: first token, mean, or last token.
         precision: ``auto`` takes bf16 where the processor has it.
         weight_decay: decoupled decay of trained matrices (AdamW); vectors are not decayed.
@@ -58,22 +60,25 @@ class TrialSpec:
         study: name of the study.
         arm: name of the arm: a strategy with the knobs the study fixes.
         number: place in the arm's plan, from 0.
+        task: what is learnt.
         strategy: the instance that adapts the model.
         learning_rate: peak learning rate.
         seed: seeds head, new layers, dropout and data order.
         settings: training settings shared by the study.
-        data: content hash of the tokenised training and validation questions.
+        data: content hash of the training and validation examples and of the tokenizer.
         model: content hash or revision of the backbone.
-        code: content hash of the strategy's module and of the training code.
+        code: content hash of the modules of strategy and task and of the training code.
         context: content hash of what the arm was asked for as a whole: code, data, settings,
             search space, sampler. Records of another context belong to another study.
         confirms: fingerprint of the search trial that this one repeats with a fresh seed; ``None``
             in the search.
+        objective: the metric that is searched and chooses the best epoch.
     """
 
     study: str
     arm: str
     number: int
+    task: AnyTask
     strategy: Strategy
     learning_rate: float
     seed: int
@@ -83,6 +88,7 @@ class TrialSpec:
     code: str
     context: str
     confirms: str | None = None
+    objective: str = ACCURACY
 
     @property
     def trial(self) -> str:
@@ -103,6 +109,8 @@ class TrialSpec:
         """
         identity = {
             "arm": self.arm,
+            "task": self.task.identity,
+            "objective": self.objective,
             "strategy": self.strategy.name,
             "knobs": self.strategy.knobs,
             "learning_rate": self.learning_rate,

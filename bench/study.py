@@ -19,12 +19,15 @@ from pydantic import (
 
 from bench.arm import Arm, make_arm
 from bench.errors import Faults, StudyError
+from bench.known_tasks import installed_tasks, known_task
+from bench.metrics import ACCURACY, METRICS
 from bench.plugins import ARM_NAME, NAME, file_name
 from bench.space import find_space, installed_spaces
 from bench.spec import MicroBatch, Pooling, Precision, TrainSettings
 from bench.strategy import find_strategy, installed_families, installed_strategies
 from bench.study_record import Halving
 from bench.study_text import NO_TEXT, STRATEGIES, read_study_text
+from bench.task import AnyTask, Columns
 
 ALL = "all"
 Count = Annotated[int, Field(ge=1)]
@@ -37,6 +40,10 @@ class StudyFile(BaseModel):
         name: of the study; names the run folder.
         model: ``bundled``, a Hub id or a folder.
         dataset: a known name or a folder.
+        task: what is learnt of it, by name; by default found from the fields of its rows.
+        text_column: field of the text; likewise of a second text and of the label. For tasks that
+            have a choice.
+        objective: the metric that is searched, chooses the best epoch and orders reports.
         strategies: ``all``, a list of names, or settings per arm (see ``bench.arm.make_arm``);
             an arm whose name is no strategy names one under ``strategy``.
         trials: per arm.
@@ -55,6 +62,11 @@ class StudyFile(BaseModel):
     name: str | None = None
     model: str = "bundled"
     dataset: str = "elementary"
+    task: str | None = None
+    text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
+    objective: str = ACCURACY
     strategies: str | list[str] | dict[str, dict[str, Any] | None] = ALL
     trials: Count = 4
     epochs: Count = 3
@@ -95,6 +107,26 @@ class StudyFile(BaseModel):
             raise ValueError(f"must match {NAME.pattern}")
         return name
 
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, name: str | None) -> str | None:
+        known = installed_tasks().found
+        if name is not None and name not in known:
+            raise ValueError(f"no such task; installed are {', '.join(known)}")
+        return name
+
+    @field_validator("objective")
+    @classmethod
+    def _known_metric(cls, name: str) -> str:
+        if name not in METRICS:
+            raise ValueError(f"no such metric; there are {', '.join(METRICS)}")
+        return name
+
+    @property
+    def columns(self) -> Columns:
+        """The fields to read."""
+        return Columns(text=self.text_column, pair=self.pair_column, label=self.label_column)
+
     @property
     def settings(self) -> TrainSettings:
         """The training settings among the keys."""
@@ -123,6 +155,11 @@ class Study:
     file: StudyFile
     arms: tuple[Arm, ...]
     left_out: tuple[str, ...]
+
+    @property
+    def task(self) -> type[AnyTask] | None:
+        """What is learnt; ``None`` where the data tell."""
+        return known_task(self.file.task) if self.file.task else None
 
     def planned(self, arm: Arm) -> int:
         """Trials of an arm: the budget, or fewer where the space holds fewer configurations."""
@@ -173,7 +210,7 @@ def check_study(
     name = file.name or (
         _label(path.stem) if path else f"{_label(file.dataset)}-{_label(file.model)}"
     )
-    groups = (installed_strategies(), installed_families(), installed_spaces())
+    groups = (installed_strategies(), installed_families(), installed_spaces(), installed_tasks())
     broken = [error for group in groups for error in group.broken]
     return Study(name=name, file=file, arms=arms, left_out=tuple(map(str, broken)))
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt, model_validator
 
+from bench.metrics import ACCURACY
 from bench.record import SCHEMA, Part, Status, TrialRecord
 from bench.space import LOGARITHMIC
 from bench.spec import TrainSettings
+from bench.task_record import BaselineScore, TaskWords, with_baselines
 
 
 class SplitSummary(Part):
     """One split as it was used.
 
     Attributes:
-        questions: how many.
-        fingerprint: content hash of its questions, choices and answers.
+        questions: how many examples.
+        fingerprint: content hash of its examples and their right answers.
     """
 
     questions: int
@@ -71,17 +73,20 @@ class StudyRecord(Part):
         total_parameters: of the backbone without head.
         dataset: name the dataset was asked by.
         splits: summaries of the splits by name.
-        chance: accuracy of guessing on validation, 0 … 1.
-        constant: accuracy there of the position that is right most often in training.
-        longest: accuracy there of the longest choice.
+        task: what is learnt, by name.
+        words: how it is spoken of.
+        task_settings: what the training data have settled of it, see ``bench.task.Task``.
+        columns: fields that were read, by what they are of; empty where their names are fixed.
+        objective: the metric that is searched.
+        baselines: what can be had on validation without a model; the first is guessing.
         truncated: share of sequences cut at ``max_length``.
-        tokenise_seconds: once per run, for training and validation questions together.
+        tokenise_seconds: once per run, for training and validation examples together.
         arms: strategy name per arm.
         contexts: context per arm, see ``TrialSpec``.
         spaces: searched range per knob and arm, as text.
         bounds: lowest and highest searched value per arm and numeric knob.
         starts: known-good configurations per arm that are tried before any is drawn.
-        answers: right choice per validation question.
+        answers: right answer per validation example.
         planned: planned trials per arm.
         settings: training settings.
         sampler: ``tpe`` or ``random``.
@@ -104,9 +109,12 @@ class StudyRecord(Part):
     total_parameters: int
     dataset: str
     splits: dict[str, SplitSummary]
-    chance: float
-    constant: float
-    longest: float
+    task: str = "multiple_choice"
+    words: TaskWords = TaskWords(example="question", examples="questions")
+    task_settings: dict[str, Any] = Field(default_factory=dict)
+    columns: dict[str, str] = Field(default_factory=dict)
+    objective: str = ACCURACY
+    baselines: tuple[BaselineScore, ...]
     truncated: float
     tokenise_seconds: float
     arms: dict[str, str]
@@ -124,6 +132,16 @@ class StudyRecord(Part):
     budget_spent: BudgetSpent | None = None
     left_out: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, content: Any) -> Any:
+        return with_baselines(content)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing on validation, 0 … 1."""
+        return self.baselines[0].scores[ACCURACY]
 
     def in_logarithm(self, arm: str, knob: str) -> bool:
         """Whether a knob of an arm is searched in the logarithm."""

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from bench.batches import Batch
 from bench.cpu import kernels
 from bench.errors import TrialDiverged
+from bench.model import TaskModel
 from bench.spec import TrainSettings
 
 
@@ -24,7 +24,7 @@ class Training:
     """Optimizer and schedule of one model.
 
     Args:
-        model: called with a batch, gives logits ``(questions, choices)``; on its device.
+        model: on its device.
         settings: see ``TrainSettings``.
         learning_rate: reached at the end of the warm-up.
         total_steps: optimizer steps of all epochs, at whose end the learning rate is 0.
@@ -32,13 +32,13 @@ class Training:
         seed: of dropout.
 
     Attributes:
-        micro_batch: most questions of a forward pass; fewer than a batch once memory was too
+        micro_batch: most examples of a forward pass; fewer than a batch once memory was too
             short for one.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: TaskModel,
         settings: TrainSettings,
         *,
         learning_rate: float,
@@ -122,7 +122,7 @@ class Training:
         for part in [batch] if whole <= self.micro_batch else batch.parts(self.micro_batch):
             with autocast(self._device, self._precision), self._kernels:
                 logits = self._model(part)
-            loss = F.cross_entropy(logits, part.answers, reduction="sum") / whole
+            loss = self._model.task.loss(logits, part.answers) / whole
             loss.backward()
             total += loss.detach()
         return total

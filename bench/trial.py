@@ -6,22 +6,15 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save
 
 from bench.errors import StorageError, TrialDiverged, TrialRefused, summary
-from bench.measure import (
-    PeakMemory,
-    accuracy,
-    count,
-    environment,
-    load_trained,
-    trained_tensors,
-)
-from bench.model import MultipleChoiceModel
-from bench.record import Accuracy, Parameters, Seconds, Status, TestScore, TrialRecord
+from bench.history import History
+from bench.measure import PeakMemory, count, environment, load_trained, trained_tensors
+from bench.metrics import ACCURACY, figure
+from bench.model import TaskModel
+from bench.record import Parameters, Seconds, Status, TestScore, TrialRecord
 from bench.scrub import scrub
 from bench.spec import TrialSpec
 from bench.storage import write_whole
@@ -38,7 +31,7 @@ class Progress:
 
     Attributes:
         epoch: epochs done.
-        validation: accuracy after this epoch; ``None`` when the trial ended without one.
+        validation: the objective after this epoch; ``None`` when the trial ended without one.
         record: what the trial has come to: its end, or, while it could go on, what is to be
             kept of it if it is stopped here (``pruned``).
         ended: whether that is its end.
@@ -50,7 +43,7 @@ class Progress:
     ended: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Learner:
     """An adapted model, ready to be trained.
 
@@ -58,22 +51,14 @@ class _Learner:
         model: on its device.
         training: its optimizer.
         features: what its backbone gives, if that does not learn.
-        before: validation accuracy before the first step.
+        history: what it answered on validation so far.
+        tensors: what was trained, as it was at the best epoch.
     """
 
-    model: MultipleChoiceModel
+    model: TaskModel
     training: Training
     features: Features | None
-    before: float
-
-
-@dataclass(kw_only=True)
-class _Best:
-    """The epoch with the highest validation accuracy, the first of equals."""
-
-    epoch: int = 0
-    validation: float = -1.0
-    predictions: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    history: History
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
@@ -93,8 +78,6 @@ class Trial:
         self._clock = workbench.stopwatch()
         self._memory = PeakMemory(workbench.device)
         self._learner: _Learner | None = None
-        self._per_epoch: list[float] = []
-        self._best = _Best()
 
     def advance(self) -> Progress:
         """Trains and validates one epoch; after the last one the progress holds the record.
@@ -107,7 +90,7 @@ class Trial:
         try:
             self._learner = self._learner or self._prepare()
             self._train_epoch(self._learner)
-            done = len(self._per_epoch) == self.spec.settings.epochs
+            done = len(self._learner.history) == self.spec.settings.epochs
             record = self._finish(self._learner) if done else self._so_far(self._learner)
         except StorageError:
             raise  # the trial is sound, and will run again when there is room
@@ -116,14 +99,19 @@ class Trial:
                 raise  # the device is lost to this process: only a new worker can go on
             record = failure(self.spec, error)
         ended = record.status is not Status.PRUNED
+        history = self._learner.history if self._learner else None
         if ended:
             self.close()
-        last = self._per_epoch[-1] if self._per_epoch else None
-        return Progress(epoch=len(self._per_epoch), validation=last, record=record, ended=ended)
+        return Progress(
+            epoch=len(history) if history else 0,
+            validation=history.last if history else None,
+            record=record,
+            ended=ended,
+        )
 
     def close(self) -> None:
         """Lets go of model and optimizer; to be called before another trial uses the worker."""
-        self._learner, self._best = None, _Best()
+        self._learner = None
         if self._bench.device.type == "cuda":
             torch.cuda.empty_cache()  # a neighbour on the same device may need it
 
@@ -134,7 +122,7 @@ class Trial:
             model = bench.adapted(spec)
             self._memory.watch(model)
             model.recomputed.append(self._memory.look_again)
-        steps_per_epoch = -(-bench.train.split.questions // spec.settings.batch_size)
+        steps_per_epoch = -(-bench.train.split.examples // spec.settings.batch_size)
         training = Training(
             model,
             spec.settings,
@@ -151,37 +139,30 @@ class Trial:
         with self._clock.span("validation"):
             before = bench.before(spec, model, features)
         torch.manual_seed(spec.seed)  # of dropout on a GPU, whatever the strategy has drawn before
-        return _Learner(model=model, training=training, features=features, before=before)
+        history = History(spec.task, spec.objective, bench.validation.split.answers, before)
+        return _Learner(model=model, training=training, features=features, history=history)
 
     def _train_epoch(self, learner: _Learner) -> None:
         """Trains and validates once, and keeps the trained tensors if it is the best so far."""
-        bench, epoch = self._bench, len(self._per_epoch)
+        bench, epoch = self._bench, len(learner.history)
         batches = bench.epoch(self.spec, epoch, learner.features)
         with self._clock.span("train"):
             learner.training.epoch(batches)
         known = None if learner.features is None else learner.features.validation
         with self._clock.span("validation"):
-            predictions = bench.answers(learner.model, bench.validation, known)
-        score = accuracy(predictions, bench.validation.split)
-        self._per_epoch.append(score)
-        if score > self._best.validation:
-            tensors = trained_tensors(learner.model)
-            self._best = _Best(
-                epoch=epoch + 1,
-                validation=score,
-                predictions=predictions,
-                tensors={
-                    name: tensor.to("cpu", copy=True).contiguous()
-                    for name, tensor in tensors.items()
-                },
-            )
+            answers = bench.answers(learner.model, bench.validation, known)
+        if learner.history.add(answers):
+            learner.tensors = {
+                name: tensor.to("cpu", copy=True).contiguous()
+                for name, tensor in trained_tensors(learner.model).items()
+            }
 
     def _finish(self, learner: _Learner) -> TrialRecord:
         """Goes back to the best epoch, stores it, and measures the form that is deployed."""
-        bench, model, best = self._bench, learner.model, self._best
-        load_trained(model, best.tensors)
+        bench, model = self._bench, learner.model
+        load_trained(model, learner.tensors)
         with self._clock.span("checkpoint"):
-            content = save(best.tensors)
+            content = save(learner.tensors)
             write_whole(self._checkpoint, content)
         so_far = self._so_far(learner)
         parameters = so_far.parameters
@@ -192,7 +173,7 @@ class Trial:
             update={
                 "status": Status.COMPLETED,
                 "reason": None,
-                "seconds": self._seconds(),
+                "seconds": self._seconds(len(learner.history)),
                 "parameters": parameters.model_copy(
                     update={"stored_bytes": len(content), "added_at_inference": left}
                 ),
@@ -202,34 +183,28 @@ class Trial:
 
     def _so_far(self, learner: _Learner) -> TrialRecord:
         """What would be kept of the trial if it were stopped after the last epoch it has done."""
-        bench, model, best = self._bench, learner.model, self._best
+        bench, model, tensors = self._bench, learner.model, learner.tensors
         trained, head, total = (
-            count(tensors)
-            for tensors in (best.tensors.values(), model.head.parameters(), model.parameters())
+            count(each) for each in (tensors.values(), model.head.parameters(), model.parameters())
         )
-        done, epochs = len(self._per_epoch), self.spec.settings.epochs
+        done, epochs = len(learner.history), self.spec.settings.epochs
         micro_batch = learner.training.micro_batch
         return TrialRecord.of(
             self.spec,
             Status.PRUNED,
             reason=f"stopped after {done} of {epochs} epochs",
-            accuracy=Accuracy(
-                before=learner.before,
-                per_epoch=tuple(self._per_epoch),
-                validation=best.validation,
-                best_epoch=best.epoch,
-                predictions=tuple(best.predictions.tolist()),
-            ),
+            accuracy=learner.history.accuracy(),
+            scores=learner.history.scores(),
             parameters=Parameters(
                 trained=trained,
                 head=head,
                 added=total - count(bench.backbone.parameters()),
                 total=total,
-                trained_tensors=len(best.tensors),
+                trained_tensors=len(tensors),
                 stored_bytes=None,
                 added_at_inference=None,
             ),
-            seconds=self._seconds(),
+            seconds=self._seconds(done),
             peak_bytes=self._memory.peak_bytes,
             micro_batch=micro_batch if micro_batch < self.spec.settings.batch_size else None,
             environment=environment(
@@ -240,9 +215,9 @@ class Trial:
             ),
         )
 
-    def _seconds(self) -> Seconds:
+    def _seconds(self, epochs: int) -> Seconds:
         spans = self._clock.seconds
-        seen = self._bench.train.split.questions * len(self._per_epoch)
+        seen = self._bench.train.split.examples * epochs
         return Seconds(
             load=spans["load"],
             train=spans["train"],
@@ -264,7 +239,7 @@ def score_test(
         spec: the chosen trial.
         workbench: a worker's.
         checkpoint: file the trial has written.
-        test: the test questions.
+        test: the test examples.
         data: their content hash.
 
     Raises:
@@ -273,12 +248,15 @@ def score_test(
     """
     model = workbench.adapted(spec)
     load_trained(model, load_file(checkpoint))
-    predictions = workbench.answers(model, workbench.store(test))
+    answers = workbench.answers(model, workbench.store(test))
+    outcome = answers.outcome(test.answers)
     return TestScore(
-        accuracy=accuracy(predictions, test),
-        predictions=tuple(predictions.tolist()),
+        accuracy=figure(ACCURACY, outcome),
+        predictions=tuple(answers.given.tolist()),
         answers=tuple(test.answers.tolist()),
         data=data,
+        scores={name: figure(name, outcome) for name in spec.task.metrics},
+        confidences=answers.packed,
     )
 
 
@@ -290,7 +268,8 @@ def failure(spec: TrialSpec, error: Exception) -> TrialRecord:
         return TrialRecord.of(spec, Status.DIVERGED, reason=str(error))
     told = scrub(summary(error))
     if is_out_of_memory(error):
-        reason = f"batch of {spec.settings.batch_size} questions does not fit: {told}"
+        size = f"{spec.settings.batch_size} {spec.task.words.examples}"
+        reason = f"batch of {size} does not fit: {told}"
         return TrialRecord.of(spec, Status.OUT_OF_MEMORY, reason=reason)
     lines = scrub("".join(traceback.format_exception(error))).splitlines()
     return TrialRecord.of(

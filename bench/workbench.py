@@ -1,4 +1,4 @@
-"""What a worker keeps from trial to trial: the pretrained backbone, the questions, the device."""
+"""What a worker keeps from trial to trial: the pretrained backbone, the examples, the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -18,20 +17,22 @@ from bench.clock import Stopwatch
 from bench.compiling import extremes
 from bench.cpu import kernels
 from bench.errors import TrialRefused
-from bench.measure import accuracy, latency, pass_seconds, predict
-from bench.model import MultipleChoiceModel, store_in_bf16
+from bench.measure import Answers, latency, pass_seconds, predict
+from bench.metrics import Outcome
+from bench.model import TaskModel, store_in_bf16
 from bench.record import Inference
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
+from bench.task import AnyTask
 from bench.tokens import TokenSplit
 from bench.train import Training, autocast
 
 EVALUATION_BATCH = {"cpu": 8, "cuda": 64}
-"""Questions per batch when nothing is learnt, by kind of device. A core is busy with eight, and
+"""Examples per batch when nothing is learnt, by kind of device. A core is busy with eight, and
 pads less; an accelerator has to be filled."""
 
 SINGLE_REPEATS, BATCHED_REPEATS = 10, 10
-"""Timed passes at one question, and at the evaluation batch if that few do for the split."""
+"""Timed passes at one example, and at the evaluation batch if that few do for the split."""
 
 THOROUGH = 3
 """How many times over passes are timed where a trial has the device to itself."""
@@ -57,8 +58,8 @@ class Workbench:
 
     Args:
         backbone: the pretrained model; never changed, every trial adapts a copy.
-        train: training questions.
-        validation: validation questions.
+        train: training examples.
+        validation: validation examples.
         device: where trials compute.
         precision: ``fp32`` or ``bf16``.
         device_shared: whether other trials may compute on the same device at the same time.
@@ -82,7 +83,7 @@ class Workbench:
         self.train = self.store(train)
         self.validation = self.store(validation)
         self._features: Features | None = None
-        self._before: dict[tuple[Strategy | None, int], float] = {}
+        self._before: dict[tuple[AnyTask, Strategy | None, int], Outcome] = {}
 
     def store(self, split: TokenSplit) -> BatchStore:
         """Batches of a split."""
@@ -94,7 +95,7 @@ class Workbench:
             return Stopwatch(lambda: torch.cuda.synchronize(self.device))
         return Stopwatch()
 
-    def adapted(self, spec: TrialSpec) -> MultipleChoiceModel:
+    def adapted(self, spec: TrialSpec) -> TaskModel:
         """A copy of the backbone as the strategy wants it, with a fresh head, on the device.
 
         Head and layers are drawn from the seed separately, so that equal seeds give equal heads
@@ -107,7 +108,8 @@ class Workbench:
         if reason is not None:
             raise TrialRefused(spec.strategy.name, reason)
         torch.manual_seed(spec.seed)
-        model = MultipleChoiceModel(
+        model = TaskModel(
+            spec.task,
             nn.Identity(),
             width=self.backbone.config.hidden_size,
             pooling=spec.settings.pooling,
@@ -125,7 +127,7 @@ class Workbench:
             model.compile_backbone()
         return model
 
-    def compile(self, spec: TrialSpec, model: MultipleChoiceModel, training: Training) -> None:
+    def compile(self, spec: TrialSpec, model: TaskModel, training: Training) -> None:
         """Has the compiler make the forms that a trial needs, by passes over unequal batches.
 
         Args:
@@ -142,7 +144,7 @@ class Workbench:
                 self._vectors(model, extremes(list(batches)))
         self._compile_answers(model)
 
-    def _compile_answers(self, model: MultipleChoiceModel) -> None:
+    def _compile_answers(self, model: TaskModel) -> None:
         batches = self.validation.shortest_first(self.evaluation_batch)
         pass_seconds(
             model,
@@ -152,10 +154,10 @@ class Workbench:
             stopwatch=self.stopwatch(),
         )
 
-    def features(self, spec: TrialSpec, model: MultipleChoiceModel) -> Features | None:
-        """The vectors of all questions, if nothing inside the backbone learns.
+    def features(self, spec: TrialSpec, model: TaskModel) -> Features | None:
+        """The vectors of all examples, if nothing inside the backbone learns.
 
-        Such a backbone is a function: it reads each question once, without dropout, and the next
+        Such a backbone is a function: it reads each example once, without dropout, and the next
         trial of the same strategy and seed reads none.
         """
         if learns_inside(model):
@@ -166,19 +168,18 @@ class Workbench:
             self._features = Features(source=source, train=train, validation=validation)
         return self._features
 
-    def before(
-        self, spec: TrialSpec, model: MultipleChoiceModel, features: Features | None
-    ) -> float:
-        """Validation accuracy before training.
+    def before(self, spec: TrialSpec, model: TaskModel, features: Features | None) -> Outcome:
+        """What a model answers on validation before training.
 
         It depends on the strategy and the seed, not on the learning rate; where the strategy
         starts as the frozen model, on the seed alone.
         """
-        source = (None if spec.strategy.starts_unchanged else spec.strategy, spec.seed)
+        strategy = None if spec.strategy.starts_unchanged else spec.strategy
+        source = (spec.task, strategy, spec.seed)
         if source not in self._before:
             known = None if features is None else features.validation
             answers = self.answers(model, self.validation, known)
-            self._before[source] = accuracy(answers, self.validation.split)
+            self._before[source] = answers.outcome(self.validation.split.answers)
         return self._before[source]
 
     def epoch(self, spec: TrialSpec, epoch: int, features: Features | None) -> Iterable[Batch]:
@@ -188,12 +189,12 @@ class Workbench:
 
     def answers(
         self, model: nn.Module, store: BatchStore, vectors: torch.Tensor | None = None
-    ) -> npt.NDArray[np.int64]:
-        """Predicted choice per question.
+    ) -> Answers:
+        """What a model answers.
 
         Args:
             model: on the device.
-            store: the questions.
+            store: the examples.
             vectors: of their sequences, if they are known already.
         """
         batches = store.shortest_first(self.evaluation_batch)
@@ -201,9 +202,7 @@ class Workbench:
             batches = _with_vectors(batches, vectors)
         return predict(model, batches, device=self.device, precision=self.precision)
 
-    def deploy(
-        self, spec: TrialSpec, model: MultipleChoiceModel, stopwatch: Stopwatch
-    ) -> Inference:
+    def deploy(self, spec: TrialSpec, model: TaskModel, stopwatch: Stopwatch) -> Inference:
         """Brings a trained model into the form in which it answers, and times it there.
 
         A trial that confirms another is timed more often, and before it is deployed at both sizes
@@ -236,7 +235,7 @@ class Workbench:
         taken = seconds([*ones, *batches])
         throughput = sum(batch_sizes) / sum(taken[len(ones) :])
         return Inference(
-            seconds=self.validation.split.questions / throughput,
+            seconds=self.validation.split.examples / throughput,
             questions_per_second=throughput,
             single=latency(taken[: len(ones)], single_sizes),
             batched=latency(taken[len(ones) :], batch_sizes),
@@ -244,9 +243,7 @@ class Workbench:
             undeployed_batched=undeployed_batched,
         )
 
-    def _to_deployed_form(
-        self, spec: TrialSpec, model: MultipleChoiceModel, stopwatch: Stopwatch
-    ) -> None:
+    def _to_deployed_form(self, spec: TrialSpec, model: TaskModel, stopwatch: Stopwatch) -> None:
         model.backbone = spec.strategy.deploy(model.backbone.eval())
         if self.precision == "bf16":
             store_in_bf16(model.backbone, trained_too=True)
@@ -258,8 +255,8 @@ class Workbench:
 
     @cached_property
     def singles(self) -> list[Batch]:
-        """Questions taken evenly from the validation split, each a batch."""
-        places = np.linspace(0, self.validation.split.questions - 1, SINGLE_REPEATS)
+        """Examples taken evenly from the validation split, each a batch."""
+        places = np.linspace(0, self.validation.split.examples - 1, SINGLE_REPEATS)
         return [self.validation.collate(np.array([row])) for row in places.astype(np.int32)]
 
     @cached_property
@@ -268,12 +265,12 @@ class Workbench:
         return evenly(list(self.validation.shortest_first(self.evaluation_batch)), BATCHED_REPEATS)
 
     @torch.no_grad()
-    def _leave_out_unread(self, model: MultipleChoiceModel) -> None:
+    def _leave_out_unread(self, model: TaskModel) -> None:
         model.eval()
         with autocast(self.device, self.precision):
             model.leave_out_unread(self.singles[0].inputs)
 
-    def _read(self, model: MultipleChoiceModel, store: BatchStore) -> torch.Tensor:
+    def _read(self, model: TaskModel, store: BatchStore) -> torch.Tensor:
         """The vector of each sequence of a split."""
         width = self.backbone.config.hidden_size
         vectors = torch.empty(store.split.sequences, width, device=self.device)
@@ -283,14 +280,14 @@ class Workbench:
         return vectors
 
     @torch.no_grad()
-    def _vectors(self, model: MultipleChoiceModel, batches: Iterable[Batch]) -> list[torch.Tensor]:
+    def _vectors(self, model: TaskModel, batches: Iterable[Batch]) -> list[torch.Tensor]:
         """Those of each batch."""
         model.eval()
         with autocast(self.device, self.precision), kernels(self.device):
             return [model.read(batch.inputs) for batch in batches]
 
 
-def learns_inside(model: MultipleChoiceModel) -> bool:
+def learns_inside(model: TaskModel) -> bool:
     """Whether anything but the head is trained."""
     return any(parameter.requires_grad for parameter in model.backbone.parameters())
 

@@ -1,7 +1,7 @@
 """What a pretrained model answers before any training.
 
-The choice whose embedding is nearest to the question's; of a decoder also the choice that is
-likeliest to follow the question.
+The answer whose embedding is nearest to what is asked; of a decoder also the answer that is
+likeliest to follow it.
 """
 
 from __future__ import annotations
@@ -17,56 +17,60 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.anatomy import positions
 from bench.model import pooled
-from bench.questions import Question
 from bench.source import ModelSource
+from bench.task import AnyTask, Example
 
 TEXTS_PER_BATCH = 128
 
 
-def cosine_accuracy(source: ModelSource, questions: Sequence[Question]) -> float:
-    """Share of questions whose right choice has the highest cosine with the question.
+def cosine_accuracy(source: ModelSource, task: AnyTask, examples: Sequence[Example]) -> float:
+    """Share of examples whose right answer has the highest cosine with what is asked.
 
-    Question and choices are embedded apart, as the mean over their tokens.
+    That and the texts of the answers are embedded apart, as the mean over their tokens.
 
     Args:
         source: the model.
-        questions: a split.
+        task: says which texts these are.
+        examples: a split.
     """
-    texts = sorted({text for q in questions for text in (q.text, *q.choices)}, key=len)
+    told = [task.described(example) for example in examples]
+    texts = sorted({text for asked, answers in told for text in (asked, *answers)}, key=len)
     vectors = dict(zip(texts, _embed(source, texts), strict=True))
     right = 0
-    for question in questions:
-        choices = torch.stack([vectors[choice] for choice in question.choices])
-        right += int((choices @ vectors[question.text]).argmax()) == question.answer
-    return right / len(questions)
+    for example, (asked, answers) in zip(examples, told, strict=True):
+        offered = torch.stack([vectors[answer] for answer in answers])
+        right += int((offered @ vectors[asked]).argmax()) == task.answer(example)
+    return right / len(examples)
 
 
-def likelihood_accuracy(source: ModelSource, questions: Sequence[Question]) -> float:
-    """Share of questions whose right choice is, for its length, the likeliest after the question.
+def likelihood_accuracy(source: ModelSource, task: AnyTask, examples: Sequence[Example]) -> float:
+    """Share of examples whose right answer is, for its length, the likeliest after what is asked.
 
-    The score of a choice is ``Σ log p(token | question, tokens before) / characters``, over the
-    tokens of the choice, which follows the question after a space; its characters are counted
+    The score of an answer is ``Σ log p(token | asked, tokens before) / characters``, over the
+    tokens of the answer, which follows what is asked after a space; its characters are counted
     without that space. It is ``acc_norm`` of the Language Model Evaluation Harness (Gao et al.,
     https://github.com/EleutherAI/lm-evaluation-harness). Of texts longer than the model can read,
     the front is cut.
 
     Args:
         source: a decoder.
-        questions: a split.
+        task: says which texts these are.
+        examples: a split.
 
     Raises:
         ModelError: it is none.
     """
-    pairs = [(q.text, choice) for q in questions for choice in q.choices]
+    told = [task.described(example) for example in examples]
+    pairs = [(asked, answer) for asked, answers in told for answer in answers]
     scores = iter(
-        total / len(choice)
-        for (_, choice), total in zip(pairs, log_likelihoods(source, pairs), strict=True)
+        total / len(answer)
+        for (_, answer), total in zip(pairs, log_likelihoods(source, pairs), strict=True)
     )
     right = 0
-    for question in questions:
-        own = [next(scores) for _ in question.choices]
-        right += own.index(max(own)) == question.answer
-    return right / len(questions)
+    for example, (_, answers) in zip(examples, told, strict=True):
+        own = [next(scores) for _ in answers]
+        right += own.index(max(own)) == task.answer(example)
+    return right / len(examples)
 
 
 @torch.inference_mode()

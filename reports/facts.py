@@ -42,7 +42,7 @@ def splits(run: Run) -> Table:
     """The splits as they were used."""
     return Table(
         name="splits",
-        headings=("split", "fingerprint", "questions"),
+        headings=("split", "fingerprint", run.study.words.examples),
         rows=tuple(
             (name, split.fingerprint, Cell(text=show.count(split.questions)))
             for name, split in run.study.splits.items()

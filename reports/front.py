@@ -1,4 +1,4 @@
-"""The Pareto front: completed trials that no other beats in accuracy and trained parameters."""
+"""The Pareto front: completed trials that none beats in the objective and trained parameters."""
 
 from __future__ import annotations
 
@@ -32,17 +32,23 @@ class Point:
 def points(records: Iterable[TrialRecord]) -> list[Point]:
     """All completed trials, fewest trained parameters first, of equals the more accurate first."""
     plane = [
-        (record, record.accuracy.validation, record.parameters.trained)
+        (record, record.rank(record.score), record.parameters.trained)
         for record in completed(records)
-        if record.accuracy and record.parameters
+        if record.score is not None and record.parameters
     ]
     if not plane:
         return []
-    losses = [(-accuracy, float(parameters)) for _, accuracy, parameters in plane]
+    losses = [(-rank, float(parameters)) for _, rank, parameters in plane]
     on_front = moocore.is_nondominated(losses, keep_weakly=True)
     found = [
-        Point(record=record, accuracy=accuracy, trained_parameters=parameters, on_front=bool(flag))
-        for (record, accuracy, parameters), flag in zip(plane, on_front, strict=True)
+        Point(
+            record=record,
+            accuracy=record.accuracy.validation,
+            trained_parameters=parameters,
+            on_front=bool(flag),
+        )
+        for (record, _, parameters), flag in zip(plane, on_front, strict=True)
+        if record.accuracy
     ]
     return sorted(found, key=_order)
 

@@ -10,10 +10,11 @@ from reports.analysis import Analysis, Entry
 from reports.confirmed import Confirmed, confirmed
 from reports.escape import headline
 from reports.metrics import Metric, metric
+from reports.metrics import tested as objective
 from reports.standings import Standing, standings
 
-VALIDATION = "validation_accuracy"
-"""The metric of the search; it never stands beside test scores."""
+BY_RANK = "test_accuracy"
+"""The metric whose order is that of ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +92,11 @@ class Row:
 def rows(analysis: Analysis, sort: str | None = None) -> list[Row]:
     """The arms: tested ones by rank, then accuracy; the others as the search orders them.
 
+    Where the study searches another objective than accuracy, that decides among tested arms.
+
     Args:
         analysis: the run.
-        sort: name of a metric that decides among tested arms instead; those without it come
-            last.
+        sort: name of a metric that decides instead; those without it come last.
 
     Raises:
         StudyError: there is no such metric.
@@ -112,7 +114,8 @@ def rows(analysis: Analysis, sort: str | None = None) -> list[Row]:
         )
         for arm in [*tested, *(arm for arm in by_arm if arm not in tested)]
     ]
-    if sort is None or sort == "test_accuracy":
+    sort = sort or objective(run.study)
+    if sort == BY_RANK:
         return found
     decisive = metric(sort)
     return sorted(found, key=lambda row: _place(row, decisive))

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from bench.errors import StudyError
+from bench.metrics import ACCURACY
+from bench.metrics import METRICS as SCORES
 from bench.record import TrialRecord
+from bench.study_record import StudyRecord
 
-Unit: TypeAlias = Literal["share", "count", "s", "ms", "bytes", "questions/s"]
+Unit: TypeAlias = Literal["share", "count", "s", "ms", "bytes", "per s"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,7 @@ class Metric:
     Attributes:
         name: its column in tables and its name on the command line.
         label: its heading for people.
-        unit: what it is counted in; ``share`` is of questions, 0 … 1.
+        unit: what it is counted in; ``share`` is one of examples, or lies in the same range.
         higher_is_better: its direction.
         path: where a ``TrialRecord`` keeps it, attributes joined by dots.
     """
@@ -44,10 +47,10 @@ class Metric:
 
 
 def at(record: TrialRecord, path: str) -> Any:
-    """The value under a dotted path; ``None`` if any group on the way was not reached."""
+    """The value under a dotted path; ``None`` if anything on the way is not there."""
     value: Any = record
     for name in path.split("."):
-        value = getattr(value, name)
+        value = value.get(name) if isinstance(value, dict) else getattr(value, name)
         if value is None:
             return None
     return value
@@ -69,12 +72,33 @@ def _latency(name: str, label: str, group: str) -> Iterator[Metric]:
         yield _lower(name.format(field), f"{label}, {said}", "ms", path)
 
 
+def _of_answers(split: str, place: str) -> Iterator[Metric]:
+    """What answers are judged by, besides accuracy; ``place`` is where records keep it."""
+    for one in SCORES.values():
+        if one.name != ACCURACY:
+            make = _higher if one.higher_is_better else _lower
+            label, path = f"{split} {one.label}", f"{place}.{one.name}"
+            yield make(f"{split}_{one.name}", label, "share", path)
+
+
+def searched(study: StudyRecord) -> str:
+    """The metric that a study's search goes by."""
+    return f"validation_{study.objective}"
+
+
+def tested(study: StudyRecord) -> str:
+    """The same on test."""
+    return f"test_{study.objective}"
+
+
 METRICS = {
     metric.name: metric
     for metric in (
         _higher("accuracy_before", "accuracy before", "share", "accuracy.before"),
         _higher("validation_accuracy", "validation accuracy", "share", "accuracy.validation"),
         _higher("test_accuracy", "test accuracy", "share", "test.accuracy"),
+        *_of_answers("validation", "scores.validation"),
+        *_of_answers("test", "test.scores"),
         _lower("trained_parameters", "trained parameters", "count", "parameters.trained"),
         _lower("head_parameters", "head parameters", "count", "parameters.head"),
         _lower("total_parameters", "total parameters", "count", "parameters.total"),
@@ -86,7 +110,7 @@ METRICS = {
         _higher(
             "questions_per_second",
             "throughput",
-            "questions/s",
+            "per s",
             "inference.questions_per_second",
         ),
         *_latency("inference_ms_{}", "latency", "single"),

@@ -132,7 +132,7 @@ _BY_UNIT: dict[Unit, Callable[[float], str]] = {
     "s": duration,
     "ms": milliseconds,
     "bytes": size,
-    "questions/s": rate,
+    "per s": rate,
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.record import Status, TrialRecord
 from bench.study_record import StudyRecord
-from reports.metrics import Metric, metric
+from reports.metrics import Metric, metric, searched
 
 FAILURES = (
     Status.FAILED, Status.OUT_OF_MEMORY, Status.DIVERGED, Status.TIMED_OUT, Status.QUARANTINED
@@ -83,7 +83,7 @@ def stopped_early(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 def best_trials(records: Iterable[TrialRecord]) -> dict[str, TrialRecord]:
     """The chosen trial of every arm that completed one, by arm name.
 
-    Highest validation accuracy; of equals fewer trained parameters, then the lower number. Test
+    Best objective on validation; of equals fewer trained parameters, then the lower number. Test
     scores play no part.
     """
     best: dict[str, TrialRecord] = {}
@@ -93,10 +93,10 @@ def best_trials(records: Iterable[TrialRecord]) -> dict[str, TrialRecord]:
 
 
 def _preference(record: TrialRecord) -> tuple[float, int, int, str]:
-    assert record.accuracy is not None  # completed() saw to both
+    assert record.score is not None  # completed() saw to both
     assert record.parameters is not None
     return (
-        -record.accuracy.validation,
+        -record.rank(record.score),
         record.parameters.trained,
         record.number,
         record.fingerprint,
@@ -120,8 +120,9 @@ def standings(
     Args:
         study: what was asked.
         records: finished trials of its search.
-        sort: name of the metric of the chosen trial that decides; by default validation
-            accuracy. Test scores play no part: ``reports.leaderboard`` orders by them.
+        sort: name of the metric of the chosen trial that decides; by default the study's
+            objective on validation. Test scores play no part: ``reports.leaderboard`` orders by
+            them.
 
     Raises:
         StudyError: there is no such metric.
@@ -130,7 +131,7 @@ def standings(
     best = best_trials(ordered)
     names = dict.fromkeys([*study.arms, *(record.arm for record in ordered)])
     rows = [_standing(study, arm, ordered, best.get(arm)) for arm in names]
-    chosen = metric(sort or "validation_accuracy")
+    chosen = metric(sort or searched(study))
     return sorted(rows, key=lambda row: _place(row, chosen))
 
 

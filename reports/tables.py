@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.study_record import Run
+from bench.task_record import TaskWords
 from reports import show
 from reports.analysis import Analysis
 from reports.devices import devices_of
@@ -38,12 +39,13 @@ def leaderboard_table(analysis: Analysis) -> pd.DataFrame:
     never stand together.
     """
     board = rows(analysis)
-    names = _leaderboard_row(_NOBODY)
-    cells = [_leaderboard_row(row) for row in board]
+    words = analysis.run.study.words
+    names = _leaderboard_row(_NOBODY, words)
+    cells = [_leaderboard_row(row, words) for row in board]
     return frame({name: [row[name] for row in cells] for name in names})
 
 
-def _leaderboard_row(row: Row) -> dict[str, Any]:
+def _leaderboard_row(row: Row, words: TaskWords) -> dict[str, Any]:
     entry, chosen = row.entry, row.chosen
     accuracy, seeds = entry and entry.accuracy, entry and entry.seeds
     return {
@@ -55,7 +57,7 @@ def _leaderboard_row(row: Row) -> dict[str, Any]:
         "test_accuracy": accuracy and accuracy.value,
         "test_low": accuracy and accuracy.low,
         "test_high": accuracy and accuracy.high,
-        "interval_over": accuracy and _over(accuracy),
+        "interval_over": accuracy and _over(accuracy, words),
         "seeds_done": row.done,
         "seeds_planned": row.planned,
         "seeds_lost": row.lost,
@@ -81,9 +83,9 @@ _NOBODY = Row(
 )
 
 
-def _over(estimate: Estimate) -> str:
+def _over(estimate: Estimate, words: TaskWords) -> str:
     """What an interval speaks of."""
-    return "seeds and questions" if estimate.of_seeds else "questions"
+    return f"seeds and {words.examples}" if estimate.of_seeds else words.examples
 
 
 def search_table(run: Run) -> pd.DataFrame:
@@ -173,7 +175,7 @@ def pairwise_table(analysis: Analysis) -> pd.DataFrame:
             "difference": [pair.difference.value for pair in pairs],
             "difference_low": [pair.difference.low for pair in pairs],
             "difference_high": [pair.difference.high for pair in pairs],
-            "interval_over": [_over(pair.difference) for pair in pairs],
+            "interval_over": [_over(pair.difference, analysis.run.study.words) for pair in pairs],
             "p": [pair.p for pair in pairs],
             "p_holm": [pair.p_holm for pair in pairs],
             "is_different": [pair.is_different for pair in pairs],

@@ -6,7 +6,8 @@ import json
 import site
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from bench.cli.sweep import read_request
 from bench.cli.sweep_command import parameters_of, request_of, words_of
 from bench.errors import Faults
 from bench.export.manifest import Manifest
+from bench.export.sample import sample_of
 from bench.export.trained import Trained, base_of
 from bench.ledger import Ledger
 from bench.measure import trained_tensors
-from bench.questions import Question
 from bench.record import TrialRecord
 from bench.search.freeze import make_freeze
 from bench.search.prepare import prepare
@@ -27,12 +28,15 @@ from bench.search.prepared import Prepared
 from bench.source import locate
 from bench.spec import TrialSpec
 from bench.strategy import Strategy
+from bench.task import AnyTask
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.trial import Trial, score_test
 from bench.workbench import Workbench
 from tests.folders import write_dataset, write_model
 from tests.trials import make_spec
 
 CPU = torch.device("cpu")
+QUESTIONS = MultipleChoice()
 DECODERS = frozenset({"qwen3", "llama"})
 TYPED = frozenset({"bert", "electra", "deberta-v2"})
 
@@ -48,13 +52,18 @@ def write_typed_model(folder: Path, family: str) -> Path:
 
 
 def make_trained(
-    folder: Path, strategy: Strategy, family: str = "bert", **settings: Any
+    folder: Path,
+    strategy: Strategy,
+    family: str = "bert",
+    task: AnyTask = QUESTIONS,
+    **settings: Any,
 ) -> Trained:
     """A strategy on a tiny model of a folder, as if it had learnt: every tensor is moved."""
     first_token = family not in DECODERS
     if not folder.exists():
         write_typed_model(folder, family)
     spec = make_spec(strategy, **{"pooling": "cls" if first_token else "last"} | settings)
+    spec = replace(spec, task=task)
     source = locate(str(folder))
     model = Trained(spec, source, {}).workbench.adapted(spec)
     generator = torch.Generator().manual_seed(1)
@@ -73,6 +82,9 @@ def make_manifest(trained: Trained, form: str, **changes: Any) -> Manifest:
         "study": spec.study,
         "trial": spec.trial,
         "fingerprint": spec.fingerprint,
+        "task": spec.task.name,
+        "task_settings": spec.task.settings,
+        "columns": {},
         "strategy": spec.strategy.name,
         "knobs": spec.strategy.knobs,
         "learning_rate": spec.learning_rate,
@@ -85,10 +97,10 @@ def make_manifest(trained: Trained, form: str, **changes: Any) -> Manifest:
     return Manifest(**parts | changes)
 
 
-def make_run(folder: Path, *options: str, fresh: int = 1, family: str = "bert") -> Path:
+def make_run(folder: Path, *options: str, fresh: int = 1, data: Path | None = None) -> Path:
     """A run folder of real trials on a tiny model: searched, frozen, confirmed and tested."""
-    model = write_typed_model(folder / "model", family)
-    data = write_dataset(folder / "data")
+    model = write_typed_model(folder / "model", "bert")
+    data = data or write_dataset(folder / "data")
     run = folder / "run"
     command = [
         "sweep", "--model", str(model), "--dataset", str(data), "--trials", "1", "--epochs", "2",
@@ -170,20 +182,21 @@ def elsewhere(program: str, folder: Path) -> str:
 Logits = list[list[float]]
 
 
-def logits_elsewhere(exports: Sequence[Path], questions: Sequence[Question]) -> list[Logits]:
-    """Logits of each question by the program of each card, all run where paretune is not."""
-    asked = [[question.text, list(question.choices)] for question in questions]
-    parts = [f"import json, os\nasked, every = {json.dumps(asked)}, []\n"]
-    for export in exports:
-        head, line, rest = snippet_of(export).partition("question, choices = ")
+def logits_elsewhere(exports: Mapping[Path, Trained]) -> list[Logits]:
+    """Logits of made-up examples by the program of each card, all run where paretune is not."""
+    parts = ["import json, os\nevery = []\n"]
+    for export, trained in exports.items():
+        task = trained.spec.task
+        asked = [task.segments(example) for example in sample_of(task, trained.tokenizer)]
+        head, line, rest = snippet_of(export).partition("sequences = ")
         assert line
         body = rest.partition("\n")[2].partition("print(")[0]
         inside = "\n".join(f"    {row}" for row in body.splitlines())
         parts.append(
             f"os.chdir({str(export)!r})\n{head}\nfound = []\n"
-            f"for question, choices in asked:\n{inside}\n    found.append(logits.tolist())\n"
+            f"for sequences in {asked!r}:\n{inside}\n    found.append(logits.tolist())\n"
             "every.append(found)\n"
         )
-    printed = elsewhere("".join([*parts, "print(json.dumps(every))\n"]), exports[0])
+    printed = elsewhere("".join([*parts, "print(json.dumps(every))\n"]), next(iter(exports)))
     found: list[Logits] = json.loads(printed.splitlines()[-1])
     return found

@@ -15,6 +15,7 @@ from bench.errors import TrialDiverged
 from bench.record import TrialRecord
 from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import Strategy, installed_strategies
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import TokenSplit
 from bench.trial import Trial
 from bench.workbench import Workbench
@@ -72,6 +73,7 @@ def make_spec(
         study="study",
         arm=strategy.name,
         number=0,
+        task=MultipleChoice(),
         strategy=strategy,
         learning_rate=learning_rate,
         seed=seed,

@@ -11,7 +11,16 @@ from bench import __version__
 from bench.cli import cluster_commands, export_commands
 from bench.cli.console import out
 from bench.cli.doctor_command import DOCTOR, doctor
-from bench.cli.options import InsecureCluster, Json, Model, Run
+from bench.cli.options import (
+    InsecureCluster,
+    Json,
+    LabelColumn,
+    Model,
+    PairColumn,
+    Run,
+    Task,
+    TextColumn,
+)
 from bench.cli.sweep_command import EPILOG, sweep
 
 CONFIRM = """Examples:
@@ -175,11 +184,16 @@ def datasets(
     model: Annotated[
         str | None, typer.Option(help="Also score this model by cosine, untrained.")
     ] = None,
+    task: Task = None,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    label_column: LabelColumn = None,
 ) -> None:
-    """List the known datasets, or describe one: sizes, label balance, baselines, examples."""
+    """List the known datasets, or describe one: sizes, shares of answers, baselines, examples."""
     from bench.cli.inspect import describe_dataset, list_datasets
 
-    raise typer.Exit(describe_dataset(name, model) if name else list_datasets())
+    columns = {"text": text_column, "pair": pair_column, "label": label_column}
+    raise typer.Exit(describe_dataset(name, model, task, columns) if name else list_datasets())
 
 
 @app.command(epilog=RECOMMEND)
@@ -189,7 +203,7 @@ def recommend(
         str | None, typer.Option(help="Most trained parameters: 300k, 1.2M.", metavar="COUNT")
     ] = None,
     max_ms: Annotated[
-        str | None, typer.Option(help="Most milliseconds per question, median.", metavar="MS")
+        str | None, typer.Option(help="Most milliseconds per example, median.", metavar="MS")
     ] = None,
     max_bytes: Annotated[
         str | None, typer.Option(help="Most bytes to store: 5MB, 5MiB.", metavar="SIZE")

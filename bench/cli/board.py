@@ -98,7 +98,7 @@ class View:
         scene = self.scene
         run = scene.run
         if run is None:
-            yield Text("preparing: model, questions, workers …", "dim")
+            yield Text("preparing: model, data, workers …", "dim")
             return
         stage = " with fresh seeds" if scene.freeze else ""
         count = f"{len(scene.records)}/{scene.all_planned} trials{stage}"
@@ -211,9 +211,9 @@ def _over(budget: str) -> str:
 
 
 def _end(record: TrialRecord) -> str:
-    if record.accuracy is None:
+    if record.score is None:
         return f"{record.trial} {record.status}: {record.reason}"
-    said = f"{record.trial} {record.status}: validation {record.accuracy.validation:.3f}"
+    said = f"{record.trial} {record.status}: validation {record.score:.3f}"
     return f"{said}, {record.reason}" if record.status is Status.PRUNED else said
 
 

@@ -16,7 +16,7 @@ from bench.cli.recipe import inputs_of
 from bench.errors import ExportRefused, InputError, LedgerError
 from bench.export.forms import FORMS
 from bench.export.manifest import Base, Manifest
-from bench.export.trained import find_base, strategy_of
+from bench.export.trained import find_base, strategy_of, task_told
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.provenance import code_fingerprint
@@ -93,6 +93,9 @@ class Chosen:
             study=self.run.study.name,
             trial=record.trial,
             fingerprint=record.fingerprint,
+            task=spec.task.name,
+            task_settings=spec.task.settings,
+            columns=self.run.study.columns,
             strategy=record.strategy,
             knobs=record.knobs,
             learning_rate=record.learning_rate,
@@ -145,7 +148,7 @@ def choose(folder: Location, name: str) -> Chosen:
 
     Raises:
         LedgerError: it is no run folder, has no such trial, or nothing to recommend yet.
-        ExportError: the trial's strategy is not installed.
+        ExportError: the trial's strategy or task is not installed.
     """
     ledger = Ledger(folder)
     run = ledger.run()
@@ -181,19 +184,22 @@ def _some(names: list[str]) -> str:
 
 def _spec(study: StudyRecord, record: TrialRecord) -> TrialSpec:
     strategy = strategy_of(record.strategy, record.knobs)
+    task = task_told(study.task, study.task_settings)
     return TrialSpec(
         study=study.name,
         arm=record.arm,
         number=record.number,
+        task=task,
         strategy=strategy,
         learning_rate=record.learning_rate,
         seed=record.seed,
         settings=study.settings,
         data="",
         model=study.model_fingerprint,
-        code=code_fingerprint(type(strategy)),
+        code=code_fingerprint(type(strategy), type(task)),
         context=record.context,
         confirms=record.confirms,
+        objective=study.objective,
     )
 
 

@@ -40,7 +40,8 @@ def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
         out.print(_confirmation(expected), highlight=False)
     splits = prepared.dataset.summaries
     sizes = ", ".join(f"{summary.questions} {split}" for split, summary in splits.items())
-    out.print(f"{prepared.dataset.name}: {sizes} questions; model {prepared.source.name}")
+    examples, model = prepared.task.words.examples, prepared.source.name
+    out.print(f"{prepared.dataset.name}: {sizes} {examples}; model {model}")
     file = prepared.study.file
     if rule := file.halving_rule:
         rungs = ", ".join(map(str, rule.rungs(file.epochs))) or "none"

@@ -23,7 +23,9 @@ PREDICT = """Examples:
 
   paretune predict my_model questions.jsonl --out answers.csv
 
-A row is one of a dataset; without an answerKey it is answered all the same."""
+  paretune predict my_model reviews.csv --text-column body --out answers.csv
+
+A row is one of a dataset; without a right answer it is answered all the same."""
 
 TRAIN = """Examples:
 
@@ -71,25 +73,41 @@ def export(
     raise typer.Exit(export_trial(wanted))
 
 
-def predict(
+def predict(  # noqa: PLR0913 - one parameter per option
     export: Annotated[
         Path, typer.Argument(help="A folder that export or train wrote.", metavar="EXPORT")
     ],
-    data: Annotated[Path, typer.Argument(help="JSON lines of questions.", metavar="DATA")],
+    data: Annotated[
+        Path, typer.Argument(help="Rows as of a dataset: .jsonl, .csv or .tsv.", metavar="DATA")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="File for the answers: .csv or .jsonl.", show_default="printed"),
     ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of the text.", show_default="as in training")
+    ] = None,
+    pair_column: Annotated[
+        str | None, typer.Option(help="Column of a second text.", show_default="as in training")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the label.", show_default="as in training")
+    ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Answer the questions of a file: the predicted choice and the probability of each.
+    """Answer the rows of a file: the predicted answer, and the probability of each.
 
-    Computes in float32. Where the rows have answers, the accuracy is told.
+    Computes in float32. Where the rows have right answers, accuracy and other metrics are told.
     """
-    from bench.cli.predict import predict_rows
+    from bench.cli.predict import Request, predict_rows
+    from bench.task import Columns
 
-    raise typer.Exit(predict_rows(export, data, out, model=model, as_json=as_json))
+    columns = Columns(text=text_column, pair=pair_column, label=label_column)
+    request = Request(
+        export=export, data=data, to=out, columns=columns, model=model, as_json=as_json
+    )
+    raise typer.Exit(predict_rows(request))
 
 
 def train(  # noqa: PLR0913 - one parameter per option
@@ -106,10 +124,10 @@ def train(  # noqa: PLR0913 - one parameter per option
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train the configuration of a trial on training and validation questions, and export it.
+    """Train the configuration of a trial on training and validation examples, and export it.
 
     For as many epochs as after which the trial was best, on its learning-rate schedule. No test
-    question is learnt from.
+    example is learnt from.
     """
     from bench.cli.export import Wanted
     from bench.cli.train import train_trial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -11,16 +11,19 @@ from transformers import PretrainedConfig
 
 from bench.anatomy import is_causal, skeleton
 from bench.cli.console import SUCCESS, out
-from bench.data import KNOWN, SPLITS, baselines, load_dataset
+from bench.data import Dataset, load_dataset
 from bench.errors import ModelError, StudyError, TrialRefused
+from bench.known_tasks import known_task
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.measure import count
-from bench.questions import Question
+from bench.metrics import accuracy
 from bench.search.run import write_report
 from bench.source import ModelSource, locate
+from bench.sources import KNOWN, SPLITS
 from bench.space import find_space, installed_spaces
 from bench.strategy import Strategy, find_strategy, installed_families, installed_strategies
+from bench.task import AnyTask, Columns, Example
 from bench.zero_shot import cosine_accuracy, likelihood_accuracy
 from reports import show
 from reports.escape import plain
@@ -108,48 +111,70 @@ def list_datasets() -> int:
     """Prints the names that are known without a folder."""
     for name in KNOWN:
         out.print(name)
-    out.print("or a folder of {train,validation,test}.jsonl", markup=False, highlight=False)
+    others = "or a folder of {train,validation,test}.{csv,jsonl}, one such file, or owner/name"
+    out.print(f"{others} of the Hub", markup=False, highlight=False)
     return SUCCESS
 
 
-def _print_zero_shot(source: ModelSource, questions: Sequence[Question], split: str) -> None:
+def _print_zero_shot(
+    source: ModelSource, task: AnyTask, examples: Sequence[Example], split: str
+) -> None:
     """Scores before any training; that one of a decoder cannot be had is told, the rest can."""
-    score = f"{cosine_accuracy(source, questions):.3f}"
+    score = f"{cosine_accuracy(source, task, examples):.3f}"
     out.print(f"zero-shot cosine of {plain(source.name)} on {split}: {score}")
     if not is_causal(source.config()):
         return
     told = f"zero-shot likelihood of {plain(source.name)} on {split}"
     try:
-        score = f"{likelihood_accuracy(source, questions):.3f}"
+        score = f"{likelihood_accuracy(source, task, examples):.3f}"
     except ModelError as error:
         score = f"none ({plain('; '.join(error.problems))})"
     out.print(f"{told}: {score}", highlight=False, markup=False, soft_wrap=True)
 
 
-def describe_dataset(name: str, model: str | None) -> int:
-    """Prints sizes, label balance, baselines and examples of a dataset."""
-    dataset = load_dataset(name)
-    table = Table(title=plain(dataset.name), title_justify="left")
-    for heading in ("split", "questions", "right choice is first, second, …", "random", "constant",
-                    "longest"):  # fmt: skip
-        table.add_column(heading)
-    for split in SPLITS:
-        questions = dataset.splits[split]
-        places = Counter(question.answer for question in questions)
-        balance = "  ".join(f"{places[i] / len(questions):.2f}" for i in range(max(places) + 1))
-        scores = baselines(dataset.splits["train"], questions)
-        figures = [f"{s:.3f}" for s in (scores.random, scores.constant, scores.longest)]
-        table.add_row(split, str(len(questions)), balance, *figures)
-    out.print(table)
+def describe_dataset(
+    name: str,
+    model: str | None,
+    task: str | None,
+    columns: Mapping[str, str | None],
+) -> int:
+    """Prints sizes, shares of the answers, baselines and examples of a dataset.
+
+    Raises:
+        InputError: there is no such dataset or task.
+    """
+    kind = known_task(task) if task else None
+    dataset = load_dataset(name, task=kind, columns=Columns(**columns))
+    out.print(_splits(dataset))
     for notice in dataset.notices:
         out.print(plain(notice), markup=False, highlight=False)
     if model:
         source = locate(model)
         for split in SPLITS[1:]:
-            _print_zero_shot(source, dataset.splits[split], split)
-    for question in dataset.splits["train"][:EXAMPLES]:
-        out.print(f"\n{plain(question.text)}", markup=False, highlight=False)
-        for index, choice in enumerate(question.choices):
-            mark = "*" if index == question.answer else " "
-            out.print(f"  {mark} {plain(choice)}", markup=False, highlight=False)
+            _print_zero_shot(source, dataset.task, dataset.splits[split], split)
+    for example in dataset.splits["train"][:EXAMPLES]:
+        asked, answers = dataset.task.described(example)
+        out.print(f"\n{plain(asked)}", markup=False, highlight=False)
+        for index, answer in enumerate(answers):
+            mark = "*" if index == dataset.task.answer(example) else " "
+            out.print(f"  {mark} {plain(answer)}", markup=False, highlight=False)
     return SUCCESS
+
+
+def _splits(dataset: Dataset) -> Table:
+    """Size, shares of the answers and baselines of every split."""
+    task, train = dataset.task, dataset.splits["train"]
+    table = Table(title=f"{plain(dataset.name)}: {plain(task.name)}", title_justify="left")
+    names = [baseline.name for baseline in task.baselines(train, train)]
+    for heading in ("split", task.words.examples, task.words.answers, *names):
+        table.add_column(heading)
+    for split in SPLITS:
+        answers = [task.answer(example) for example in dataset.splits[split]]
+        counts = Counter(answers)
+        balance = "  ".join(f"{counts[i] / len(answers):.2f}" for i in range(max(counts) + 1))
+        scores = [
+            accuracy(baseline.outcome(answers))
+            for baseline in task.baselines(train, dataset.splits[split])
+        ]
+        table.add_row(split, str(len(answers)), balance, *(f"{score:.3f}" for score in scores))
+    return table

@@ -16,13 +16,13 @@ from bench.cli.known_jobs import KnownJob, named, remember
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.cli.sweep import Request, read_request, study_path
 from bench.cli.sweep_command import parse, request_of, with_option
-from bench.data import KNOWN
 from bench.errors import Faults, StorageError, StudyError
 from bench.location import check_address
 from bench.search.jobs import FOLDER, PURPOSE, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
 from bench.search.prepare import prepare
 from bench.search.tunnel import reach
 from bench.source import BUNDLED
+from bench.sources import KNOWN
 from bench.study import Study
 from reports.escape import plain
 
@@ -146,7 +146,7 @@ def _check_study(
     copies = [
         Copy(option=option, folder=Path(name).expanduser().resolve())
         for option, name in inputs.items()
-        if asked.copy and _is_folder(name)
+        if asked.copy and _is_here(name)
     ]
     check_sizes(copies, faults)
     elsewhere = _elsewhere(study, asked.copy, faults)
@@ -176,7 +176,7 @@ def _elsewhere(study: Study, copy: bool, faults: Faults) -> list[str]:
     found = []
     for key in ("model", "dataset"):
         name = getattr(study.file, key)
-        here = _is_folder(name)
+        here = _is_here(name)
         if name.startswith(("/", "~/")) and not (copy and here):
             found.append(name)
         elif here and not copy:
@@ -184,9 +184,9 @@ def _elsewhere(study: Study, copy: bool, faults: Faults) -> list[str]:
     return found
 
 
-def _is_folder(name: str) -> bool:
-    """Whether a model or dataset is a folder here; names that are known mean no folder."""
-    return name not in {BUNDLED, *KNOWN} and Path(name).expanduser().is_dir()
+def _is_here(name: str) -> bool:
+    """Whether a model or dataset is a folder or file here; names that are known mean neither."""
+    return name not in {BUNDLED, *KNOWN} and Path(name).expanduser().exists()
 
 
 def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:

@@ -36,3 +36,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 InsecureCluster = Annotated[
     bool, typer.Option("--insecure-cluster", help="Join a cluster that asks for no token.")
 ]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="multiple_choice, sequence_classification or one that is installed.",
+        show_default="found from the rows",
+    ),
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="Column of the text.", show_default="text, or a usual name")
+]
+PairColumn = Annotated[
+    str | None,
+    typer.Option(help="Column of a second text.", show_default="text_pair, if there"),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Column of the label.", show_default="label, or a usual name")
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        help="What is searched: accuracy, macro_f1, matthews or calibration_error.",
+        show_default="accuracy",
+    ),
+]

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data import SPLITS
 from bench.errors import Faults
+from bench.rows import READERS
 from bench.source import HUB_FILES
+from bench.sources import SPLITS
 
 LIMIT = 100 * 2**20
 """Bytes that Ray's job server takes in one upload."""
@@ -27,7 +28,7 @@ class Copy:
 
     Attributes:
         option: by which a sweep is told of it.
-        folder: on this machine.
+        folder: on this machine; of a dataset it may be a file.
     """
 
     option: str
@@ -41,7 +42,10 @@ class Copy:
     @property
     def files(self) -> list[Path]:
         """What a sweep reads of it."""
-        patterns = HUB_FILES if self.option == "--model" else [f"{s}.jsonl" for s in SPLITS]
+        if self.folder.is_file():
+            return [self.folder]
+        tables = [f"{split}{suffix}" for split in SPLITS for suffix in READERS]
+        patterns = HUB_FILES if self.option == "--model" else tables
         found = {path for pattern in patterns for path in self.folder.glob(pattern)}
         return sorted(path for path in found if path.is_file())
 
@@ -81,4 +85,6 @@ def _content(study: Path | None, copies: list[Copy]) -> Iterator[tuple[str, Path
     if study is not None:
         yield study.name, study
     for copy in copies:
-        yield from ((f"{copy.there}/{path.name}", path) for path in copy.files)
+        whole = copy.folder.is_file()
+        for path in copy.files:
+            yield copy.there if whole else f"{copy.there}/{path.name}", path

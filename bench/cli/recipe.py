@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 
 from bench.cli.sweep_command import STUDY_KEYS, parameters_of, words_of
 from bench.errors import InputError, LedgerError
+from bench.metrics import ACCURACY
 from bench.plugins import NAME, file_name
 from bench.provenance import shown_command
 from bench.record import TrialRecord
@@ -23,6 +24,10 @@ from bench.study_record import StudyRecord
 from bench.study_text import read_study_text
 
 SPLITS = ("train", "validation", "test")
+COLUMNS = {"text_column": "text", "pair_column": "pair", "label_column": "label"}
+READING = ("task", *COLUMNS)
+"""Keys of a study that say how rows are read."""
+
 LONGEST_NAME = 80
 """Characters of a study's name."""
 
@@ -33,11 +38,13 @@ import torch
 from safetensors.torch import load_file
 
 from bench.data import Limits, load_dataset
+from bench.known_tasks import known_task
 from bench.measure import load_trained
 from bench.model import choose_precision
 from bench.source import locate
 from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import find_strategy
+from bench.task import Columns
 from bench.tokens import tokenise
 from bench.trial import Trial
 from bench.workbench import Workbench
@@ -45,10 +52,10 @@ from bench.workbench import Workbench
 strategy = find_strategy({name!r})({knobs})
 settings = TrainSettings({settings})
 source = locate({model!r})
-dataset = load_dataset({dataset!r}, Limits({limits}))
+dataset = load_dataset({dataset!r}, Limits({limits}){reading})
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 train, validation = (
-    tokenise(dataset.splits[split], source.tokenizer(), settings.max_length)
+    tokenise(dataset.task, dataset.splits[split], source.tokenizer(), settings.max_length)
     for split in ("train", "validation")
 )
 workbench = Workbench(
@@ -56,13 +63,14 @@ workbench = Workbench(
     precision=choose_precision(settings.precision, device), device_shared=False,
 )
 spec = TrialSpec(
-    strategy=strategy, learning_rate={rate!r}, seed={seed}, settings=settings,
+    task=dataset.task, strategy=strategy, learning_rate={rate!r}, seed={seed}, settings=settings,
     study={study!r}, arm={arm!r}, number=0, data="", model="", code="", context="",
+    objective={objective!r},
 )
 trained = Path({file!r})
 trial = Trial(spec, workbench, trained)
 while not (progress := trial.advance()).ended:
-    print("epoch", progress.epoch, "validation accuracy", progress.validation)
+    print("epoch", progress.epoch, "validation", progress.validation)
 print(progress.record.status, progress.record.accuracy and progress.record.accuracy.validation)
 
 model = workbench.adapted(spec)
@@ -77,7 +85,8 @@ class Inputs:
     Attributes:
         model: name or folder, with the revision that was used if it came from the Hub.
         dataset: name or folder.
-        limits: most questions per split that was cut.
+        limits: most examples per split that was cut.
+        reading: how its rows are read, by key of a study, as far as that was said.
         file: the study file or preset that was named; ``None`` without one.
     """
 
@@ -85,6 +94,7 @@ class Inputs:
     dataset: str
     limits: Mapping[str, int]
     file: str | None
+    reading: Mapping[str, str] = field(default_factory=dict)
 
 
 def inputs_of(study: StudyRecord) -> Inputs:
@@ -108,6 +118,7 @@ def inputs_of(study: StudyRecord) -> Inputs:
         model=_pinned(str(known.get("model", study.model)), study.model_fingerprint),
         dataset=str(known.get("dataset", study.dataset)),
         limits=limits,
+        reading={key: str(known[key]) for key in READING if known.get(key) is not None},
         file=file,
     )
 
@@ -155,6 +166,9 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
     words = ["sweep", *([inputs.file] if needs_file and inputs.file else [])]
     words += ["--name", name if NAME.fullmatch(name) else trial]
     words += ["--model", inputs.model, "--dataset", inputs.dataset]
+    for key, told in inputs.reading.items():
+        words += [f"--{key.replace('_', '-')}", told]
+    words += ["--objective", study.objective] if study.objective != ACCURACY else []
     words += ["--strategies", record.strategy]
     for knob, value in record.values.items():
         words += ["--set", f"{record.strategy}.{knob}={_yaml(value)}"]
@@ -194,6 +208,8 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
         knobs=_arguments(record.knobs),
         settings=_arguments(_changed(study.settings)),
         limits=_arguments(cut),
+        reading=_reading(inputs.reading),
+        objective=study.objective,
         model=inputs.model,
         dataset=inputs.dataset,
         study=study.name,
@@ -202,6 +218,13 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
         seed=record.seed,
         file=f"{file_name(record.trial)}.safetensors",
     )
+
+
+def _reading(reading: Mapping[str, str]) -> str:
+    """The arguments of ``load_dataset`` by which rows are read as they were."""
+    columns = {COLUMNS[key]: name for key, name in reading.items() if key in COLUMNS}
+    task = f", task=known_task({reading['task']!r})" if "task" in reading else ""
+    return task + (f", columns=Columns({_arguments(columns)})" if columns else "")
 
 
 def _changed(settings: TrainSettings) -> dict[str, object]:

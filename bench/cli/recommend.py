@@ -106,7 +106,7 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
     if timed and (line := device_line(tested(analysis))):
         yield f"--max-ms judges {line}"
     if any(len(entry.seeds.values) == 1 for entry in analysis.entries):
-        yield "intervals of a single seed speak of other questions, not of other seeds"
+        yield "intervals of a single seed speak of other data, not of other seeds"
 
 
 def _show_advice(advice: Advice, wishes: Wishes, recipe: Recipe, notices: list[str]) -> None:

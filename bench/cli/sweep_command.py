@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Compile, GradientCheckpointing, InsecureCluster, Json, Model
+from bench.cli import options
 from bench.cli.supervise import is_supervised, supervise
 from bench.errors import LedgerError
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bench.cli.sweep import Request
 
 STUDY_KEYS = (
-    "name", "model", "dataset", "strategies", "trials", "epochs", "batch_size", "micro_batch",
+    "name", "model", "dataset", "task", "text_column", "pair_column", "label_column", "objective",
+    "strategies", "trials", "epochs", "batch_size", "micro_batch",
     "max_length", "train_limit", "validation_limit", "test_limit", "pooling", "seed", "sampler",
     "confirm", "halving", "reduction_factor", "grace_epochs", "precision",
     "gradient_checkpointing", "compile",
@@ -34,6 +35,8 @@ EPILOG = """Examples:
   paretune sweep quick
 
   paretune sweep --dataset my_folder --strategies full,lora,adapter --trials 8
+
+  paretune sweep --dataset reviews.csv --text-column body --label-column mood --objective macro_f1
 
   paretune sweep --strategies lora --set lora.rank=8 --set 'prompt.length={low: 1, high: 50}'
 
@@ -55,15 +58,20 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
             show_default="runs/NAME",
         ),
     ] = None,
-    model: Model = None,
+    model: options.Model = None,
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="A known name (see `paretune datasets`) or a folder of"
-            " {train,validation,test}.jsonl.",
+            help="A known name (see `paretune datasets`), owner/name of the Hub, a folder of"
+            " {train,validation,test}.{csv,jsonl}, or one such file, which is split.",
             show_default="elementary",
         ),
     ] = None,
+    task: options.Task = None,
+    text_column: options.TextColumn = None,
+    pair_column: options.PairColumn = None,
+    label_column: options.LabelColumn = None,
+    objective: options.Objective = None,
     strategies: Annotated[
         str | None, typer.Option(help="Names with commas, or all.", show_default="all")
     ] = None,
@@ -71,10 +79,10 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
         int | None, typer.Option(help="Trials per strategy.", show_default="4")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training questions.", show_default="3")
+        int | None, typer.Option(help="Passes over the training examples.", show_default="3")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Questions per step.", show_default="16")
+        int | None, typer.Option(help="Examples per step.", show_default="16")
     ] = None,
     micro_batch: Annotated[
         str | None,
@@ -84,11 +92,11 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(help="Tokens per question and choice.", show_default="128"),
+        typer.Option(help="Tokens per sequence.", show_default="128"),
     ] = None,
-    train_limit: Annotated[int | None, typer.Option(help="Most training questions.")] = None,
-    validation_limit: Annotated[int | None, typer.Option(help="Most validation questions.")] = None,
-    test_limit: Annotated[int | None, typer.Option(help="Most test questions.")] = None,
+    train_limit: Annotated[int | None, typer.Option(help="Most training examples.")] = None,
+    validation_limit: Annotated[int | None, typer.Option(help="Most validation examples.")] = None,
+    test_limit: Annotated[int | None, typer.Option(help="Most test examples.")] = None,
     pooling: Annotated[
         str | None, typer.Option(help="cls, mean or last.", show_default="cls")
     ] = None,
@@ -123,8 +131,8 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     precision: Annotated[
         str | None, typer.Option(help="auto, fp32 or bf16.", show_default="auto")
     ] = None,
-    gradient_checkpointing: GradientCheckpointing = None,
-    compile: Compile = None,  # noqa: A002 - the option's name
+    gradient_checkpointing: options.GradientCheckpointing = None,
+    compile: options.Compile = None,  # noqa: A002 - the option's name
     cpus_per_trial: Annotated[
         float | None, typer.Option(help="Cores.", min=0, show_default="1")
     ] = None,
@@ -157,7 +165,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster.", show_default="this machine")
     ] = None,
-    insecure_cluster: InsecureCluster = False,
+    insecure_cluster: options.InsecureCluster = False,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -180,7 +188,7 @@ def sweep(  # noqa: PLR0913 - one parameter per option, which is why it is so lo
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the plan, run nothing.")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Search every strategy with the same budget, confirm what is best on fresh seeds, report.
 

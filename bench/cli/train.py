@@ -17,12 +17,13 @@ from bench.data import Limits
 from bench.errors import ExportRefused, TrialDiverged, TrialRefused
 from bench.export.card import Story
 from bench.export.final import train_final
-from bench.export.sample import sample_questions
+from bench.export.sample import sample_of
 from bench.export.trained import Trained
 from bench.model import choose_precision
 from bench.provenance import shown_command
 from bench.sealed import OPEN_SPLITS, SealedDataset, load_sealed
 from bench.source import ModelSource
+from bench.task import Columns
 from bench.tokens import tokenise
 from bench.train import is_out_of_memory
 from bench.trial import failure
@@ -47,11 +48,12 @@ def train_trial(wanted: Wanted, seed: int | None, dataset: str | None) -> int:
     if seed is not None:
         chosen = replace(chosen, spec=replace(chosen.spec, seed=seed))
     data = _dataset(chosen, dataset)
+    chosen = replace(chosen, spec=replace(chosen.spec, task=data.task))
     workbench = _workbench(chosen, source, data)
-    questions = workbench.train.split.questions
-    _say_plan(wanted, chosen, epochs, questions)
+    examples = workbench.train.split.examples
+    _say_plan(wanted, chosen, epochs, examples)
     try:
-        with counted("questions", questions * epochs) as tell:
+        with counted(data.task.words.examples, examples * epochs) as tell:
             tensors = train_final(chosen.spec, workbench, epochs, tell)
     except (TrialRefused, TrialDiverged, MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError | RuntimeError) and not is_out_of_memory(error):
@@ -63,7 +65,7 @@ def train_trial(wanted: Wanted, seed: int | None, dataset: str | None) -> int:
         record=chosen.record,
         splits=data.summaries,
         command=shown_command(sys.argv[1:]),
-        notes=(*_notes(chosen, data, epochs, questions), *notes),
+        notes=(*_notes(chosen, data, epochs, examples), *notes),
     )
     manifest = chosen.manifest(wanted.form, source, epochs, OPEN_SPLITS)
     write(wanted, Trained(chosen.spec, source, tensors), manifest, story)
@@ -87,45 +89,52 @@ def _epochs(chosen: Chosen) -> int:
 
 
 def _dataset(chosen: Chosen, instead: str | None) -> SealedDataset:
-    inputs = inputs_of(chosen.run.study)
-    return load_sealed(instead or inputs.dataset, Limits(**inputs.limits))
+    study = chosen.run.study
+    inputs = inputs_of(study)
+    return load_sealed(
+        instead or inputs.dataset,
+        Limits(**inputs.limits),
+        task=type(chosen.spec.task),
+        columns=Columns(**study.columns),
+    )
 
 
 def _workbench(chosen: Chosen, source: ModelSource, data: SealedDataset) -> Workbench:
-    """One whose training questions are those of both open splits.
+    """One whose training examples are those of both open splits.
 
-    Nothing is validated, so that made-up questions stand where validation questions would.
+    Nothing is validated, so that made-up examples stand where those of validation would.
     """
-    settings, tokenizer = chosen.spec.settings, source.tokenizer()
+    task, settings, tokenizer = data.task, chosen.spec.settings, source.tokenizer()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    everything = [question for split in OPEN_SPLITS for question in data.splits[split]]
+    everything = [example for split in OPEN_SPLITS for example in data.splits[split]]
     return Workbench(
         backbone=source.backbone(),
-        train=tokenise(everything, tokenizer, settings.max_length),
-        validation=tokenise(sample_questions(tokenizer), tokenizer, settings.max_length),
+        train=tokenise(task, everything, tokenizer, settings.max_length),
+        validation=tokenise(task, sample_of(task, tokenizer), tokenizer, settings.max_length),
         device=device,
         precision=choose_precision(settings.precision, device),
         device_shared=False,
     )
 
 
-def _say_plan(wanted: Wanted, chosen: Chosen, epochs: int, questions: int) -> None:
+def _say_plan(wanted: Wanted, chosen: Chosen, epochs: int, examples: int) -> None:
     if not wanted.as_json:
-        splits = " and ".join(OPEN_SPLITS)
+        splits, words = " and ".join(OPEN_SPLITS), chosen.spec.task.words
         say(
-            f"training {chosen.record.trial} on {questions} questions of {splits}"
+            f"training {chosen.record.trial} on {examples} {words.examples} of {splits}"
             f" for {epochs} of {chosen.spec.settings.epochs} epochs, where the trial was best, with"
-            f" seed {chosen.spec.seed}; no test question is learnt from"
+            f" seed {chosen.spec.seed}; no test {words.example} is learnt from"
         )
 
 
-def _notes(chosen: Chosen, data: SealedDataset, epochs: int, questions: int) -> Iterator[str]:
+def _notes(chosen: Chosen, data: SealedDataset, epochs: int, examples: int) -> Iterator[str]:
+    words = data.task.words
     yield (
-        f"These weights were trained anew on the {questions} questions of"
-        f" {' and '.join(OPEN_SPLITS)}, and on no test question. Training ended after epoch"
+        f"These weights were trained anew on the {examples} {words.examples} of"
+        f" {' and '.join(OPEN_SPLITS)}, and on no test {words.example}. Training ended after epoch"
         f" {epochs}, after which the trial {chosen.record.trial} was best, on the learning-rate"
         " schedule of that trial. The figures below are of trials that learnt from train alone:"
-        " nothing is left to score these weights on but the test questions, which have been"
+        f" nothing is left to score these weights on but the test {words.examples}, which have been"
         " answered for the comparison."
     )
     before = chosen.run.study.splits

@@ -1,5 +1,6 @@
-"""Four-choice questions of elementary science and common sense, generated from written facts."""
+"""Questions of elementary science, and sentences to be sorted, generated from written facts."""
 
 from bench.elementary.generate import generate
+from bench.elementary.kinds import generate_kinds
 
-__all__ = ["generate"]
+__all__ = ["generate", "generate_kinds"]

@@ -154,11 +154,13 @@ _ASK: Mapping[str, Callable[[Relation, Entity, _Pool, random.Random], _Draft | N
 }
 
 
-def _with_article(name: str) -> str:
+def with_article(name: str) -> str:
+    """The name after "a" or "an"."""
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _capitalised(text: str) -> str:
+def capitalised(text: str) -> str:
+    """The text with a large first letter."""
     return text[0].upper() + text[1:]
 
 
@@ -174,12 +176,12 @@ def _item(
     choices = _shuffled(rng, wrong[: len(LABELS) - 1])
     choices.insert(answer, draft.right)
     asked = draft.asked or subject.name
-    names = {"name": asked, "a_name": _with_article(asked)}
+    names = {"name": asked, "a_name": with_article(asked)}
     return Item(
         relation=relation,
         subject=subject.name,
         asked=draft.asked,
-        question=_capitalised(_pick(rng, relation.phrasings).format(**names)),
+        question=capitalised(_pick(rng, relation.phrasings).format(**names)),
         choices=tuple(choices),
         answer=answer,
     )

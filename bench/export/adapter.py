@@ -18,7 +18,7 @@ from bench.export.form import Form
 from bench.export.head import head_use, read_use, with_head, write_head
 from bench.export.manifest import HeadUse, Manifest
 from bench.export.snippet import TYPES
-from bench.export.trained import Trained, find_base
+from bench.export.trained import Trained, find_base, task_told
 from bench.source import ModelSource
 from bench.strategy import PeftAdapter
 
@@ -65,7 +65,8 @@ class Adapter(Form):
     def load(self, folder: Path, manifest: Manifest, base: ModelSource) -> nn.Module:
         """Loads it by PEFT."""
         use = read_use(folder)
-        return with_head(PeftBackbone(base, folder, use), folder, use)
+        task = task_told(manifest.task, manifest.task_settings)
+        return with_head(PeftBackbone(base, folder, use), folder, use, task)
 
 
 class PeftBackbone(nn.Module):

@@ -1,4 +1,4 @@
-"""Answers to rows: one per question, and the files they are written to."""
+"""Answers to rows: one each, how good they are, and the files they are written to."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import InputError
-from bench.export.rows import Asked
 from bench.export.scores import probabilities
+from bench.metrics import Outcome, figure
+from bench.task import AnyTask, Asked, Example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +24,17 @@ class Answer:
 
     Attributes:
         identifier: of the row.
-        prediction: what the chosen choice is called.
-        probabilities: of each choice, by what it is called.
-        right: whether it is the right one; ``None`` where that was not given.
+        prediction: what the given answer is called.
+        probabilities: of each answer, by what it is called.
+        given: place of the given answer.
+        right: place of the right one; ``None`` where that was not given.
     """
 
     identifier: str
     prediction: str
     probabilities: Mapping[str, float]
-    right: bool | None
+    given: int
+    right: int | None
 
     @property
     def document(self) -> dict[str, object]:
@@ -43,33 +46,47 @@ class Answer:
         }
 
 
-def answers_of(asked: Sequence[Asked], logits: npt.NDArray[np.float32]) -> list[Answer]:
-    """The answer to each row: the first choice with the highest logit.
+def answers_of(
+    task: AnyTask, asked: Sequence[Asked[Example]], logits: npt.NDArray[np.float32]
+) -> list[Answer]:
+    """The answer to each row: the first one with the highest logit.
 
     Args:
+        task: what the rows are of.
         asked: the rows.
-        logits: ``(rows, widest)``.
+        logits: ``(rows, answers)``.
     """
     shares = probabilities(logits)
     chosen = logits.argmax(axis=1)
     return [
         Answer(
-            identifier=row.question.identifier,
+            identifier=row.example.identifier,
             prediction=row.labels[place],
             probabilities={
                 label: float(share)
                 for label, share in zip(row.labels, shares[number], strict=False)
             },
-            right=bool(place == row.question.answer) if row.answered else None,
+            given=int(place),
+            right=task.answer(row.example) if row.answered else None,
         )
         for number, (row, place) in enumerate(zip(asked, chosen, strict=True))
     ]
 
 
-def accuracy_of(answers: Sequence[Answer]) -> tuple[float | None, int]:
-    """Share of right answers among rows whose right choice was given, and how many those are."""
-    known = [answer.right for answer in answers if answer.right is not None]
-    return (sum(known) / len(known) if known else None), len(known)
+def scores_of(task: AnyTask, answers: Sequence[Answer]) -> tuple[dict[str, float], int]:
+    """Every metric of the task over the rows whose right answer was given, and how many those are.
+
+    Without such rows there is no metric.
+    """
+    known = [
+        (answer.given, answer.right, max(answer.probabilities.values()))
+        for answer in answers
+        if answer.right is not None
+    ]
+    if not known:
+        return {}, 0
+    outcome = Outcome.of(*zip(*known, strict=True))
+    return {name: figure(name, outcome) for name in task.metrics}, len(known)
 
 
 def json_lines(answers: Sequence[Answer]) -> str:
@@ -78,7 +95,7 @@ def json_lines(answers: Sequence[Answer]) -> str:
 
 
 def csv_table(answers: Sequence[Answer]) -> str:
-    """A table with a column per name of a choice, empty where a row has none of that name."""
+    """A table with a column per name of an answer, empty where a row has none of that name."""
     labels = list(dict.fromkeys(label for each in answers for label in each.probabilities))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -11,7 +11,6 @@ from pathlib import Path
 import yaml
 from jinja2 import Template
 
-from bench.data import EMBEDDED
 from bench.export.address import public_address
 from bench.export.figures import cautions_of, figures_of
 from bench.export.forms import FORMS
@@ -20,6 +19,7 @@ from bench.export.snippet import snippet, templates
 from bench.export.trained import Trained
 from bench.export.write import CARD, Checked
 from bench.record import TrialRecord
+from bench.sources import GENERATED
 from bench.study_record import Run, SplitSummary
 from reports import show
 from reports.escape import Markdown, fenced
@@ -63,6 +63,7 @@ def card(manifest: Manifest, trained: Trained, story: Story, checked: Checked) -
     address = public_address(trained.source)
     text = _template().render(
         manifest=manifest,
+        words=trained.spec.task.words,
         library=LIBRARIES.get(manifest.format, "paretune"),
         hub=None if address.is_folder else json.dumps(address.name),
         knobs=show.knobs({**manifest.knobs, "learning_rate": manifest.learning_rate}),
@@ -74,7 +75,7 @@ def card(manifest: Manifest, trained: Trained, story: Story, checked: Checked) -
         splits=[_split(name, story, manifest) for name in story.splits],
         licences={
             "model": licence_of(trained.source.folder),
-            "data": EMBEDDED_LICENCE if study.dataset == EMBEDDED else UNKNOWN,
+            "data": EMBEDDED_LICENCE if study.dataset in GENERATED else UNKNOWN,
         },
         checked=checked,
         apart=f"{checked.apart:.1g}",
@@ -103,7 +104,7 @@ def _split(name: str, story: Story, manifest: Manifest) -> dict[str, str]:
     return {
         "split": name,
         "fingerprint": summary.fingerprint,
-        "questions": show.count(summary.questions),
+        "examples": show.count(summary.questions),
         "use": use,
     }
 

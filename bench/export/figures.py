@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
+from bench.metrics import ACCURACY
+from bench.metrics import METRICS as JUDGED
 from bench.record import TrialRecord
 from bench.study_record import Run
 from reports import show
@@ -73,6 +76,12 @@ def _of_candidate(run: Run, candidate: Confirmed | None) -> Iterator[Figure]:
         yield _accuracy("test accuracy", np.array(rows), f"{len(tested)} {fresh}")
     right = candidate.right("validation")
     yield _accuracy("validation accuracy", right, f"{len(right)} {fresh}")
+    scored = [r.test.scores for r in tested if r.test]
+    for name in scored[0] if scored else ():
+        if name != ACCURACY:
+            middle = median(scores[name] for scores in scored)
+            label, of = JUDGED[name].label, f"median of {len(scored)} {fresh}"
+            yield Figure(label=f"test {label}", value=f"{middle:.3f}", interval="", of=of)
 
 
 def _of_trial(run: Run, record: TrialRecord) -> Iterator[Figure]:

@@ -17,7 +17,7 @@ from bench.workbench import Workbench
 def train_final(
     spec: TrialSpec, workbench: Workbench, epochs: int, tell: Tell
 ) -> dict[str, torch.Tensor]:
-    """Trains on the training questions of a workbench, and gives what was trained.
+    """Trains on the training examples of a workbench, and gives what was trained.
 
     The learning rate rises and falls as in the trial, whose schedule was of all its epochs, and
     training ends where the trial was best: its last epochs, if it had any after that, are left out
@@ -25,9 +25,9 @@ def train_final(
 
     Args:
         spec: the configuration.
-        workbench: whose training questions are all to be learnt from.
+        workbench: whose training examples are all to be learnt from.
         epochs: how many; no more than the trial's.
-        tell: told of so many more questions that are being learnt from.
+        tell: told of so many more examples that are being learnt from.
 
     Raises:
         TrialRefused: the strategy cannot adapt this backbone.
@@ -35,7 +35,7 @@ def train_final(
     """
     model = workbench.adapted(spec)
     features = workbench.features(spec, model)
-    steps_per_epoch = -(-workbench.train.split.questions // spec.settings.batch_size)
+    steps_per_epoch = -(-workbench.train.split.examples // spec.settings.batch_size)
     training = Training(
         model,
         spec.settings,

@@ -8,9 +8,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bench.export.manifest import HEAD_USE, HEAD_WEIGHTS, HeadUse, read_part, write_part
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.spec import TrainSettings
 from bench.strategy import PeftAdapter
+from bench.task import AnyTask
 
 
 def head_use(width: int, settings: TrainSettings, adapter: PeftAdapter | None = None) -> HeadUse:
@@ -32,7 +33,7 @@ def head_use(width: int, settings: TrainSettings, adapter: PeftAdapter | None = 
     )
 
 
-def write_head(folder: Path, head: nn.Linear, use: HeadUse) -> None:
+def write_head(folder: Path, head: nn.Module, use: HeadUse) -> None:
     """Writes weights and use of the head."""
     tensors = {name: p.detach().cpu().contiguous() for name, p in head.named_parameters()}
     save_file(tensors, folder / HEAD_WEIGHTS)
@@ -48,12 +49,12 @@ def read_use(folder: Path) -> HeadUse:
     return read_part(folder / HEAD_USE, HeadUse)
 
 
-def with_head(backbone: nn.Module, folder: Path, use: HeadUse) -> MultipleChoiceModel:
+def with_head(backbone: nn.Module, folder: Path, use: HeadUse, task: AnyTask) -> TaskModel:
     """A backbone with the head of an export, called with a batch.
 
     Raises:
         OSError: the weights cannot be read.
     """
-    model = MultipleChoiceModel(backbone, width=use.width, pooling=use.pooling, dropout=use.dropout)
+    model = TaskModel(task, backbone, width=use.width, pooling=use.pooling, dropout=use.dropout)
     model.head.load_state_dict(load_file(folder / HEAD_WEIGHTS))
     return model.eval()

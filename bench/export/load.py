@@ -15,8 +15,10 @@ from bench.errors import ExportError
 from bench.export.answers import Answer, answers_of
 from bench.export.forms import FORMS
 from bench.export.manifest import Manifest, read_manifest
-from bench.export.rows import Asked
+from bench.export.rows import read_rows
 from bench.export.scores import Tell, logits_of
+from bench.export.trained import task_told
+from bench.task import NO_COLUMNS, AnyTask, Asked, Columns, Example
 from bench.tokens import tokenise
 
 
@@ -26,27 +28,41 @@ class Loaded:
 
     Attributes:
         manifest: what it is.
+        task: what it was trained to do.
         model: called with a batch.
         tokenizer: of its base model.
         device: where the model computes, in float32.
     """
 
     manifest: Manifest
+    task: AnyTask
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
 
-    def answer(self, asked: Sequence[Asked], tell: Tell = lambda _: None) -> list[Answer]:
+    def rows(self, path: Path, columns: Columns = NO_COLUMNS) -> list[Asked[Example]]:
+        """Reads a file of rows.
+
+        Args:
+            path: JSON lines or a table.
+            columns: fields that have other names there than in the training data.
+
+        Raises:
+            DataError: with every fault found.
+        """
+        return read_rows(path, self.task, Columns(**self.manifest.columns), columns)
+
+    def answer(self, asked: Sequence[Asked[Example]], tell: Tell = lambda _: None) -> list[Answer]:
         """The answer to each row.
 
         Args:
             asked: one row or more.
             tell: told of so many more rows that have been answered.
         """
-        questions = [row.question for row in asked]
-        split = tokenise(questions, self.tokenizer, self.manifest.settings.max_length)
+        examples = [row.example for row in asked]
+        split = tokenise(self.task, examples, self.tokenizer, self.manifest.settings.max_length)
         store = BatchStore(split, self.device)
-        return answers_of(asked, logits_of(self.model, store, self.device, tell))
+        return answers_of(self.task, asked, logits_of(self.model, store, self.device, tell))
 
 
 def load_export(folder: Path, base: str | None = None) -> Loaded:
@@ -66,6 +82,7 @@ def load_export(folder: Path, base: str | None = None) -> Loaded:
         raise ExportError(
             f"{folder}: its form is {manifest.format!r}; known are {', '.join(FORMS)}"
         )
+    task = task_told(manifest.task, manifest.task_settings)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = form.base(folder, manifest, base)
     try:
@@ -73,5 +90,9 @@ def load_export(folder: Path, base: str | None = None) -> Loaded:
     except (OSError, ValueError, RuntimeError) as error:
         raise ExportError(f"{folder}: {error}") from error
     return Loaded(
-        manifest=manifest, model=model.to(device), tokenizer=source.tokenizer(), device=device
+        manifest=manifest,
+        task=task,
+        model=model.to(device),
+        tokenizer=source.tokenizer(),
+        device=device,
     )

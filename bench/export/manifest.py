@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import NonNegativeInt
 
@@ -72,6 +72,8 @@ class Manifest(Part):
         study: name of the study.
         trial: name of the trial whose configuration this is.
         fingerprint: of the trial.
+        task: name of the task; ``task_settings`` is what the data have settled of it.
+        columns: fields of the training data that were read, by what they are of.
         strategy: name of its strategy; ``knobs`` and ``learning_rate`` are its values.
         seed: that it was trained with.
         settings: training settings.
@@ -86,6 +88,9 @@ class Manifest(Part):
     study: str
     trial: str
     fingerprint: str
+    task: str
+    task_settings: dict[str, Any]
+    columns: dict[str, str]
     strategy: str
     knobs: dict[str, Value]
     learning_rate: float

@@ -8,20 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import transformers
 from torch import nn
-from transformers import AutoModelForMultipleChoice, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.export.form import Form
 from bench.export.head import head_use, read_use, with_head, write_head
 from bench.export.manifest import HEAD_USE, Manifest
 from bench.export.scores import logits_of
-from bench.export.trained import Trained
-from bench.model import MultipleChoiceModel
+from bench.export.trained import Trained, task_told
+from bench.model import TaskModel
 from bench.source import ModelSource
+from bench.task import AnyTask
 
 CLOSE = 1e-4
-"""Most that two logits of one question may differ to count as the same computation, on top of the
+"""Most that two logits of one example may differ to count as the same computation, on top of the
 same share of their size."""
 
 
@@ -56,7 +58,7 @@ class Merged(Form):
         model = trained.model()
         backbone = trained.spec.strategy.deploy(model.backbone.eval())
         assert isinstance(backbone, PreTrainedModel)
-        whole = _as_multiple_choice(trained, backbone, model.head)
+        whole = _with_own_head(trained, backbone, model.head)
         if not isinstance(whole, str):
             whole.save_pretrained(folder)
             return [f"The scoring head is part of it: `{type(whole).__name__}` computes the same."]
@@ -74,33 +76,42 @@ class Merged(Form):
 
     def load(self, folder: Path, manifest: Manifest, base: ModelSource) -> nn.Module:
         """Loads it as transformers does."""
+        task = task_told(manifest.task, manifest.task_settings)
         if (folder / HEAD_USE).is_file():
-            return with_head(base.backbone(), folder, read_use(folder))
-        model = AutoModelForMultipleChoice.from_pretrained(folder, dtype=torch.float32)
-        return _by_sequence(model)
+            return with_head(base.backbone(), folder, read_use(folder), task)
+        return _by_sequence(_chooser(task).from_pretrained(folder, dtype=torch.float32), task)
 
 
-class OneChoice(nn.Module):
-    """Scores sequences one by one by a model for multiple choice.
+class BySequence(nn.Module):
+    """Scores sequences one by one by a model of transformers that has a head of its own.
 
-    The logit of a sequence is given as a state of width 1, which a head has nothing to add to.
+    The scores of a sequence are given as its only state, for a head that changes nothing.
     """
 
-    def __init__(self, scorer: nn.Module) -> None:
+    def __init__(self, scorer: nn.Module, *, grouped: bool) -> None:
         super().__init__()
         self.scorer = scorer
+        self._grouped = grouped
 
     def forward(self, **inputs: torch.Tensor) -> BaseModelOutput:
-        """``(sequences, tokens)`` each; gives states ``(sequences, 1, 1)``."""
-        apart = {name: tensor.unsqueeze(1) for name, tensor in inputs.items()}
-        return BaseModelOutput(last_hidden_state=self.scorer(**apart).logits.unsqueeze(1))
+        """``(sequences, tokens)`` each; gives states ``(sequences, 1, scores)``."""
+        if self._grouped:
+            inputs = {name: tensor.unsqueeze(1) for name, tensor in inputs.items()}
+        return BaseModelOutput(last_hidden_state=self.scorer(**inputs).logits.unsqueeze(1))
 
 
-def _by_sequence(scorer: nn.Module) -> MultipleChoiceModel:
-    model = MultipleChoiceModel(OneChoice(scorer), width=1, pooling="cls", dropout=0.0)
-    nn.init.ones_(model.head.weight)
-    nn.init.zeros_(model.head.bias)
+def _by_sequence(scorer: nn.Module, task: AnyTask) -> TaskModel:
+    assert task.auto_class is not None
+    states = BySequence(scorer, grouped=task.auto_class.grouped)
+    model = TaskModel(task, states, width=1, pooling="cls", dropout=0.0)
+    model.head = nn.Identity()
     return model.eval()
+
+
+def _chooser(task: AnyTask) -> Any:
+    """The class of transformers that chooses among models for a task."""
+    assert task.auto_class is not None
+    return getattr(transformers, task.auto_class.name)
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:
@@ -114,34 +125,39 @@ def _as_pretrained(trained: Trained) -> Any:
     return config
 
 
-def _as_multiple_choice(
-    trained: Trained, backbone: PreTrainedModel, head: nn.Linear
+def _with_own_head(
+    trained: Trained, backbone: PreTrainedModel, head: nn.Module
 ) -> PreTrainedModel | str:
-    """A model for multiple choice of transformers that computes the same, or why there is none."""
-    config = _as_pretrained(trained)
-    kind: Any = AutoModelForMultipleChoice._model_mapping.get(type(config), None)
+    """A model of transformers for the task that computes the same, or why there is none."""
+    task, config = trained.spec.task, _as_pretrained(trained)
+    if task.auto_class is None:
+        return f"transformers has no class for {task.name}"
+    kind: Any = _chooser(task)._model_mapping.get(type(config), None)
     if kind is None:
-        return f"transformers has no multiple-choice class for {config.model_type} models"
-    if trained.spec.settings.pooling != "cls":
-        return f"`{kind.__name__}` reads the first token, this head does not"
+        return f"`{task.auto_class.name}` knows no {config.model_type} models"
     if hasattr(config, "summary_use_proj"):  # a summary that can be told to be the first state
         config.summary_type, config.summary_use_proj = "first", False
         config.summary_activation = "linear"
         config.summary_last_dropout = trained.spec.settings.head_dropout
+    if not task.auto_class.grouped:
+        config.id2label = dict(enumerate(task.described(task.specimen())[1]))
+        config.label2id = {name: place for place, name in config.id2label.items()}
     built: PreTrainedModel = kind(copy.deepcopy(config)).eval()
-    tensors = {
-        f"{built.base_model_prefix}.{name}": tensor
-        for name, tensor in backbone.state_dict().items()
-    }
-    tensors |= {f"classifier.{name}": tensor for name, tensor in head.state_dict().items()}
+    prefix = f"{built.base_model_prefix}."
+    tensors = {f"{prefix}{name}": tensor for name, tensor in backbone.state_dict().items()}
+    *_, last = (name for name in built.state_dict() if not name.startswith(prefix))
+    place = last.rpartition(".")[0]
+    tensors |= {f"{place}.{name}": tensor for name, tensor in head.state_dict().items()}
     drawn = sorted(built.state_dict().keys() - tensors.keys())
     if drawn:
         return f"`{kind.__name__}` reads {_layers(drawn)} too, which was not trained here"
+    if lacking := sorted(tensors.keys() - built.state_dict().keys()):
+        return f"`{kind.__name__}` has no `{lacking[0]}`"
     try:
         built.load_state_dict(tensors)
     except RuntimeError:
         return f"`{kind.__name__}` has other layers"
-    given = logits_of(_by_sequence(built), trained.sample, trained.device)
+    given = logits_of(_by_sequence(built, task), trained.sample, trained.device)
     same = np.allclose(given, trained.logits, rtol=CLOSE, atol=CLOSE)
     return built if same else f"`{kind.__name__}` computes something else from them"
 

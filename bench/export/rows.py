@@ -1,73 +1,59 @@
-"""Rows to be answered: multiple-choice questions whose answers may be missing."""
+"""Rows to be answered, whose right answers may be missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import DataError
-from bench.questions import Question, Row, question_from_row, read_questions
-
-ANSWER = "answerKey"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A row that is to be answered.
-
-    Attributes:
-        question: its content; ``answer`` means nothing where none was given.
-        labels: what its choices are called.
-        answered: whether the right choice was given.
-    """
-
-    question: Question
-    labels: tuple[str, ...]
-    answered: bool
+from bench.rows import Numbered, examples_of, first_fields, unreadable
+from bench.sources import read_source
+from bench.task import NO_COLUMNS, AnyTask, Asked, Columns, Example, Row
 
 
-def read_rows(path: Path) -> list[Asked]:
-    """Reads a JSON-lines file of questions.
+def read_rows(
+    path: Path, task: AnyTask, columns: Columns, instead: Columns = NO_COLUMNS
+) -> list[Asked[Example]]:
+    """Reads a file of rows.
 
     Args:
-        path: rows as of a dataset; ``answerKey`` may be missing or empty.
+        path: rows as of a dataset; the right answer may be missing or empty.
+        task: what the rows are of.
+        columns: fields that were read of the training data.
+        instead: fields that have other names here.
 
     Raises:
         DataError: with every fault found, as ``file:line: field: what``.
     """
-    faults: list[str] = []
-    asked: list[Asked] = []
-
-    def read(row: Row, identifier: str) -> Question:
-        found = _asked(row, identifier)
-        asked.append(found)
-        return found.question
-
     try:
-        read_questions(path, faults, read)
+        source = read_source(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
+    fields = first_fields(source.rows)
+    if fields is None:
+        raise DataError(*unreadable(source.name, source.rows))
+    missing = [f"--{role}-column {name}" for role, name in instead.named.items()
+               if name not in fields]  # fmt: skip
+    if missing:
+        raise DataError(
+            f"{', '.join(missing)}: no such column; {source.name} has {', '.join(fields)}"
+        )
+    read_as = Columns(**columns.named | instead.named)
+    return _asked(source.name, source.rows, task, read_as, fields)
+
+
+def _asked(
+    name: str, rows: Sequence[Numbered], task: AnyTask, columns: Columns, fields: tuple[str, ...]
+) -> list[Asked[Example]]:
+    read_row = task.asking(fields, columns)
+    found: list[Asked[Example]] = []
+    faults: list[str] = []
+
+    def read(row: Row, identifier: str) -> Example:
+        found.append(read_row(row, identifier))
+        return found[-1].example
+
+    examples_of(name, rows, read, faults, task.words.example)
     if faults:
         raise DataError(*faults)
-    return asked
-
-
-def _asked(row: Row, identifier: str) -> Asked:
-    """A row as a question; one without an answer is read as if the first choice were right.
-
-    Raises:
-        RowError: with every fault of the row.
-    """
-    answered = row.get(ANSWER) not in (None, "")
-    labels = _labels(row)
-    known = row if answered or not labels else {**row, ANSWER: labels[0]}
-    question = question_from_row(known, identifier)
-    return Asked(question=question, labels=labels, answered=answered)
-
-
-def _labels(row: Row) -> tuple[str, ...]:
-    """What the choices of a row are called; empty where it does not say."""
-    choices = row.get("choices")
-    labels = choices.get("label") if isinstance(choices, Mapping) else None
-    return tuple(map(str, labels)) if isinstance(labels, list | tuple) else ()
+    return found

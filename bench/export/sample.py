@@ -1,4 +1,4 @@
-"""Made-up questions, on which an export is compared with the model it was written from."""
+"""Made-up examples, on which an export is compared with the model it was written from."""
 
 from __future__ import annotations
 
@@ -6,26 +6,15 @@ import random
 
 from transformers import PreTrainedTokenizerBase
 
-from bench.questions import Question
-
-SHAPES = ((4, (2, 3)), (9, (1, 4, 2)), (17, (3, 3, 3, 3)), (30, (6, 2)))
-"""Tokens of each question, and of each of its choices."""
+from bench.task import AnyTask, Example
 
 
-def sample_questions(tokenizer: PreTrainedTokenizerBase) -> tuple[Question, ...]:
-    """Questions without meaning, the same for equal tokenizers, of unequal length and choices."""
+def sample_of(task: AnyTask, tokenizer: PreTrainedTokenizerBase) -> tuple[Example, ...]:
+    """Examples without meaning, of unequal length; the same for equal tasks and tokenizers."""
     generator = random.Random(0)
-    return tuple(
-        Question(
-            identifier=f"sample-{number}",
-            text=_text(tokenizer, length, generator),
-            choices=tuple(_text(tokenizer, size, generator) for size in sizes),
-            answer=0,
-        )
-        for number, (length, sizes) in enumerate(SHAPES)
-    )
 
+    def text(tokens: int) -> str:
+        drawn = [generator.randrange(len(tokenizer)) for _ in range(tokens)]
+        return str(tokenizer.decode(drawn, skip_special_tokens=True)).strip() or "?"
 
-def _text(tokenizer: PreTrainedTokenizerBase, tokens: int, generator: random.Random) -> str:
-    drawn = [generator.randrange(len(tokenizer)) for _ in range(tokens)]
-    return str(tokenizer.decode(drawn, skip_special_tokens=True)).strip() or "?"
+    return tuple(task.made_up(text))

@@ -11,11 +11,12 @@ from torch import nn
 
 from bench.batches import BatchStore
 from bench.cpu import kernels
+from bench.tokens import Integers
 from bench.train import autocast
 from bench.workbench import EVALUATION_BATCH
 
 Tell = Callable[[int], object]
-"""Told of so many more questions that have been answered."""
+"""Told of so many more examples that have been answered."""
 
 
 def _silent(_: int) -> None:
@@ -25,27 +26,29 @@ def _silent(_: int) -> None:
 def logits_of(
     model: nn.Module, store: BatchStore, device: torch.device, tell: Tell = _silent
 ) -> npt.NDArray[np.float32]:
-    """Logits ``(questions, widest)`` in float32; ``-inf`` where there is no choice.
+    """Logits ``(examples, answers)`` in float32; ``-inf`` where there is no such answer.
 
     Args:
         model: called with a batch; on the device.
-        store: the questions.
+        store: the examples.
         device: of the model.
         tell: see ``Tell``.
     """
-    split = store.split
-    widest = int(np.diff(split.first).max())
-    found = np.full((split.questions, widest), -np.inf, dtype=np.float32)
+    parts: list[tuple[Integers, npt.NDArray[np.float32]]] = []
     model.eval()
     with torch.inference_mode(), autocast(device, "fp32"), kernels(device):
         for batch in store.shortest_first(EVALUATION_BATCH[device.type]):
-            found[batch.rows.numpy(), : batch.widest] = model(batch).float().cpu().numpy()
+            parts.append((batch.rows.numpy(), model(batch).float().cpu().numpy()))
             tell(len(batch.rows))
+    answers = max(logits.shape[1] for _, logits in parts)
+    found = np.full((store.split.examples, answers), -np.inf, dtype=np.float32)
+    for rows, logits in parts:
+        found[rows, : logits.shape[1]] = logits
     return found
 
 
 def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Softmax over the choices of each question, ``(questions, widest)``."""
+    """Softmax over the answers of each example, ``(examples, answers)``."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     shares: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return shares

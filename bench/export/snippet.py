@@ -29,14 +29,16 @@ def templates() -> Environment:
 
 
 def snippet(template: str, trained: Trained, use: HeadUse | None) -> str:
-    """A program that answers one question, run in the export's folder.
+    """A program that answers one example, run in the export's folder.
 
     Args:
         template: of the form.
         trained: what was exported.
         use: how the head is used; ``None`` where the model has it.
     """
-    address = public_address(trained.source)
+    task, address = trained.spec.task, public_address(trained.source)
+    specimen = task.specimen()
+    sequences = [tuple(parts) for parts in task.segments(specimen)]
     revision = f', revision="{address.revision}"' if address.revision else ""
     return templates().get_template(template).render(
         base=json.dumps(address.name),
@@ -44,7 +46,12 @@ def snippet(template: str, trained: Trained, use: HeadUse | None) -> str:
         use=use,
         offset=_offset(use),
         types=_types(trained),
-        pairs=trained.tokenizer.sep_token is not None,
+        words=task.words,
+        auto_class=task.auto_class,
+        sequences=repr(sequences),
+        names=repr(list(task.described(specimen)[1])),
+        padless=trained.tokenizer.pad_token is None,
+        joined=len(sequences[0]) > 1 and trained.tokenizer.sep_token is None,
         max_length=trained.spec.settings.max_length,
     )  # fmt: skip
 

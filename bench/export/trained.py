@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,16 @@ from transformers import PreTrainedTokenizerBase
 from bench.batches import BatchStore
 from bench.errors import ExportError, ModelError, StudyError
 from bench.export.manifest import Base, Manifest
-from bench.export.sample import sample_questions
+from bench.export.sample import sample_of
 from bench.export.scores import logits_of
+from bench.known_tasks import task_of
 from bench.measure import load_trained
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.source import ModelSource, locate, tokenizer_fingerprint
 from bench.space import Value
 from bench.spec import TrialSpec
 from bench.strategy import Strategy, find_strategy
+from bench.task import AnyTask
 from bench.tokens import tokenise
 from bench.workbench import Workbench
 
@@ -51,9 +54,10 @@ class Trained:
 
     @cached_property
     def workbench(self) -> Workbench:
-        """One in float32, for made-up questions."""
-        questions = sample_questions(self.tokenizer)
-        sample = tokenise(questions, self.tokenizer, self.spec.settings.max_length)
+        """One in float32, for made-up examples."""
+        task = self.spec.task
+        examples = sample_of(task, self.tokenizer)
+        sample = tokenise(task, examples, self.tokenizer, self.spec.settings.max_length)
         return Workbench(
             backbone=self.source.backbone(),
             train=sample,
@@ -65,10 +69,10 @@ class Trained:
 
     @property
     def sample(self) -> BatchStore:
-        """The made-up questions."""
+        """The made-up examples."""
         return self.workbench.validation
 
-    def model(self) -> MultipleChoiceModel:
+    def model(self) -> TaskModel:
         """The trained model, as the trial had it before it was deployed; a new one each time.
 
         Raises:
@@ -81,7 +85,7 @@ class Trained:
 
     @cached_property
     def logits(self) -> npt.NDArray[np.float32]:
-        """Of the made-up questions, ``(questions, widest)``."""
+        """Of the made-up examples, ``(examples, answers)``."""
         return logits_of(self.model(), self.sample, self.device)
 
 
@@ -104,16 +108,29 @@ def strategy_of(name: str, knobs: Mapping[str, Value]) -> Strategy:
         raise ExportError(f"the installed {name} does not take its knobs: {error}") from error
 
 
+def task_told(name: str, settings: Mapping[str, Any]) -> AnyTask:
+    """The task that a manifest or the record of a study tells.
+
+    Raises:
+        ExportError: it is not installed, or has other fields.
+    """
+    try:
+        return task_of(name, settings)
+    except StudyError as error:
+        raise ExportError(*error.problems) from error
+
+
 def spec_of(manifest: Manifest) -> TrialSpec:
     """The trial of an export, as far as a model is built by it.
 
     Raises:
-        ExportError: its strategy is not installed.
+        ExportError: its task or strategy is not installed.
     """
     return TrialSpec(
         study=manifest.study,
         arm=manifest.trial,
         number=0,
+        task=task_told(manifest.task, manifest.task_settings),
         strategy=strategy_of(manifest.strategy, manifest.knobs),
         learning_rate=manifest.learning_rate,
         seed=manifest.seed,

@@ -31,13 +31,13 @@ class Checked:
     Attributes:
         told: sentences for its reader.
         use: how the head is used; ``None`` where it is not beside the model.
-        questions: made-up questions that were answered by both.
+        examples: made-up examples that were answered by both.
         apart: largest difference of two logits.
     """
 
     told: Sequence[str]
     use: HeadUse | None
-    questions: int
+    examples: int
     apart: float
 
 
@@ -90,7 +90,7 @@ def write_export(
         checked = Checked(
             told=told,
             use=read_use(draft) if (draft / HEAD_USE).is_file() else None,
-            questions=trained.sample.split.questions,
+            examples=trained.sample.split.examples,
             apart=_apart(form, trained, manifest, draft),
         )
         (draft / CARD).write_text(make_card(checked), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from bench.metrics import METRICS
 from bench.record import RETRIED_ON_RESUME, TrialRecord
 from bench.search.halving import Rungs
 from bench.spec import TrialSpec
@@ -93,6 +94,8 @@ class Confirmation:
         return [key for key in self._wanted(seeds) if key not in done]
 
     def _stop_hopeless(self) -> None:
+        if not METRICS[self._study.objective].is_mean:
+            return  # answers that are right or wrong do not tell how it would end
         records = (*self._searched, *self._ended.values())
         entries = [e for e in confirmed(Run.of(self._study, records, self.freeze)) if e.runs]
         reasons = hopeless(entries)

@@ -19,16 +19,15 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import InputError
+from bench.metrics import METRICS as SCORES
 from bench.record import TrialRecord
-from bench.search.plan import STATES, objectives
+from bench.search.goals import directions, objectives
+from bench.search.plan import STATES
 from bench.space import Value
 from bench.storage import write_whole
 from bench.study_record import Run, StudyRecord
 from reports.escape import headline
 from reports.metrics import METRICS
-
-OBJECTIVES = ("validation accuracy", "trained parameters")
-"""What the search raises, and what it lowers."""
 
 SQLITE = b"SQLite format 3\0"
 """How every file of SQLite begins."""
@@ -113,11 +112,12 @@ def arm_study(run: Run, arm: str, storage: optuna.storages.BaseStorage) -> optun
     """The study of an arm, in a storage that has none of that name."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=arm, directions=["maximize", "minimize"], storage=storage
+        study_name=arm, directions=directions(run.study.objective), storage=storage
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(list(OBJECTIVES))
+        searched = f"validation {SCORES[run.study.objective].label}"
+        study.set_metric_names([searched, "trained parameters"])
     told = run.study
     for name, value in (
         ("study", told.name),

@@ -61,8 +61,8 @@ def _hash(searched: Sequence[TrialRecord]) -> str:
     """Changes with any result that the choice could depend on."""
     return content_hash(
         sorted(
-            [r.fingerprint, r.accuracy.validation, r.parameters.trained]
+            [r.fingerprint, r.score, r.parameters.trained]
             for r in completed(searched)
-            if r.accuracy and r.parameters
+            if r.score is not None and r.parameters
         )
     )

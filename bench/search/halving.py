@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """A trial at a rung: best validation accuracy so far (↑), trained parameters (↓)."""
+    """A trial at a rung: best objective on validation so far (↑), trained parameters (↓).
 
-    accuracy: float
+    The objective is the larger the better, see ``TrialRecord.rank``.
+    """
+
+    rank: float
     parameters: int
 
 
@@ -102,12 +105,12 @@ def ranking(points: Sequence[Point]) -> list[int]:
     """Indices of the points, the best first; points come in order of arrival.
 
     By non-dominated front, within a front by crowding distance, the loneliest first (NSGA-II, Deb
-    et al. 2002, doi:10.1109/4235.996017, section III). Where that leaves a choice the more
-    accurate comes first, because an arm is represented by its most accurate trial; so the most
-    accurate trial of all always has the first place. Of equal points only the first to arrive has
-    a distance, the others have 0: they add nothing and never beat it.
+    et al. 2002, doi:10.1109/4235.996017, section III). Where that leaves a choice the better comes
+    first, because an arm is represented by its best trial; so the best trial of all always has the
+    first place. Of equal points only the first to arrive has a distance, the others
+    have 0: they add nothing and never beat it.
     """
-    fronts = moocore.pareto_rank([(-point.accuracy, point.parameters) for point in points])
+    fronts = moocore.pareto_rank([(-point.rank, point.parameters) for point in points])
     members: defaultdict[int, set[Point]] = defaultdict(set)
     for front, point in zip(fronts, points, strict=True):
         members[front].add(point)
@@ -115,7 +118,7 @@ def ranking(points: Sequence[Point]) -> list[int]:
         point: distance for front in members.values() for point, distance in crowding(front).items()
     }
     keys = [
-        (int(front), -distances.pop(point, 0.0), -point.accuracy, index)
+        (int(front), -distances.pop(point, 0.0), -point.rank, index)
         for index, (front, point) in enumerate(zip(fronts, points, strict=True))
     ]
     return [index for *_, index in sorted(keys)]
@@ -203,5 +206,5 @@ def _epochs_done(record: TrialRecord) -> int:
 def _point(record: TrialRecord, done: int) -> Point:
     if record.accuracy is None or record.parameters is None:
         raise ValueError(f"{record.trial}: reached a rung without a result")
-    best = max(record.accuracy.per_epoch[:done])
-    return Point(accuracy=best, parameters=record.parameters.trained)
+    best = max(map(record.rank, record.per_epoch[:done]))
+    return Point(rank=best, parameters=record.parameters.trained)

@@ -19,8 +19,10 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from bench.arm import Arm
+from bench.metrics import ACCURACY
 from bench.record import RETRIED_ON_RESUME, Status, TrialRecord
 from bench.search.draws import Draws, Key, Values, key_of
+from bench.search.goals import directions, objectives
 from bench.search.halving import Rungs
 from bench.search.news import Telling, no_news
 from bench.share import WHOLE, Share
@@ -73,6 +75,7 @@ class Plan:
         rungs: where trials may be stopped early; by default nowhere.
         share: the part of the trials that is given out; what others give out is learnt from.
         news: tells what others have ended meanwhile.
+        objective: the metric that is searched.
     """
 
     def __init__(  # noqa: PLR0913 - what a plan is made of
@@ -86,6 +89,7 @@ class Plan:
         rungs: Rungs | None = None,
         share: Share = WHOLE,
         news: Telling = no_news,
+        objective: str = ACCURACY,
     ) -> None:
         self._arms = {arm.name: arm for arm in arms}
         self._planned = planned
@@ -97,7 +101,9 @@ class Plan:
         self._is_part = share.is_part
         self._progress = {
             name: _Progress(
-                study=_new_study(f"{seed}/{name}{f'/{share}' * share.is_part}", planned[name]),
+                study=_new_study(
+                    f"{seed}/{name}{f'/{share}' * share.is_part}", planned[name], objective
+                ),
                 all=frozenset(numbers),
                 left=numbers,
                 draws=Draws(self._arms[name], seed),
@@ -236,7 +242,7 @@ class Plan:
         return {knob: _distribution(knobs[knob]) for knob in sorted(knobs)}
 
 
-def _new_study(seed: str, planned: int) -> optuna.Study:
+def _new_study(seed: str, planned: int, objective: str) -> optuna.Study:
     """A study of two objectives; a third of a small budget is drawn before TPE may model it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
@@ -247,7 +253,7 @@ def _new_study(seed: str, planned: int) -> optuna.Study:
             n_startup_trials=min(10, max(5, planned // 3)),
             seed=random.Random(seed).getrandbits(32),
         )
-    return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    return optuna.create_study(directions=directions(objective), sampler=sampler)
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
@@ -256,10 +262,3 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Integer):
         return IntDistribution(dimension.low, dimension.high, log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
-def objectives(record: TrialRecord) -> list[float]:
-    """Validation accuracy, to be raised, and trained parameters, to be lowered."""
-    if record.accuracy is None or record.parameters is None:
-        raise ValueError(f"{record.trial}: completed without a result")
-    return [record.accuracy.validation, float(record.parameters.trained)]

@@ -22,6 +22,7 @@ from bench.source import locate, tokenizer_fingerprint
 from bench.spec import content_hash
 from bench.storage import files
 from bench.study import Study, StudyFile
+from bench.task import AnyTask
 
 
 def prepare(study: Study, folder: Location, command: str, faults: Faults | None = None) -> Prepared:
@@ -46,7 +47,8 @@ def prepare(study: Study, folder: Location, command: str, faults: Faults | None 
         faults.add(*_unfit(file, config, tokenizer))
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
     with faults.gathered():
-        dataset = load_sealed(file.dataset, limits)
+        dataset = load_sealed(file.dataset, limits, task=study.task, columns=file.columns)
+        faults.add(*_unknown_to(dataset.task, file.objective))
     faults.add(*_unusable(folder))
     faults.raise_any()
     assert source is not None
@@ -62,6 +64,14 @@ def prepare(study: Study, folder: Location, command: str, faults: Faults | None 
         data=content_hash([*shown, tokenizer_fingerprint(tokenizer)]),
         command=command,
     )
+
+
+def _unknown_to(task: AnyTask, objective: str) -> list[str]:
+    """Why a task is not searched by an objective."""
+    if objective in task.metrics:
+        return []
+    known = ", ".join(task.metrics)
+    return [f"--objective {objective}: task {task.name} is judged by {known}"]
 
 
 def _unfit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -10,9 +10,9 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from bench import __version__
 from bench.anatomy import skeleton
 from bench.arm import Arm
-from bench.data import baselines
 from bench.ledger import Ledger
 from bench.measure import count
+from bench.metrics import METRICS
 from bench.provenance import code_fingerprint, commit
 from bench.record import TrialRecord
 from bench.sealed import SealedDataset
@@ -25,6 +25,8 @@ from bench.space import Choice, Value
 from bench.spec import TrialSpec, content_hash
 from bench.study import Study
 from bench.study_record import Freeze, StudyRecord
+from bench.task import AnyTask, Baseline, Example
+from bench.task_record import BaselineScore, TaskWords
 from bench.tokens import TokenSplit, tokenise
 
 
@@ -35,7 +37,7 @@ class Prepared:
     Attributes:
         study: what was asked.
         ledger: the run folder.
-        dataset: its questions, those of the test under seal.
+        dataset: its examples, those of the test under seal.
         source: its model.
         config: the model's configuration.
         tokenizer: the model's tokenizer.
@@ -53,6 +55,11 @@ class Prepared:
     data: str
     command: str
     share: Share = WHOLE
+
+    @property
+    def task(self) -> AnyTask:
+        """What is learnt."""
+        return self.dataset.task
 
     @property
     def planned(self) -> dict[str, int]:
@@ -75,6 +82,7 @@ class Prepared:
             make_spec=self.spec,
             rungs=Rungs(file.halving_rule, file.epochs),
             share=self.share,
+            objective=file.objective,
             news=News(self.ledger, self.searched) if self.share.is_part else no_news,
         )
 
@@ -110,13 +118,15 @@ class Prepared:
         return {arm.name: self.context(arm) for arm in self.study.arms}
 
     def tokens(self, split: str) -> TokenSplit:
-        """The questions of an open split as the model reads them."""
-        return tokenise(self.dataset.splits[split], self.tokenizer, self.study.file.max_length)
+        """The examples of an open split as the model reads them."""
+        return self._tokens(self.dataset.splits[split])
 
     def test_tokens(self, freeze: Freeze) -> TokenSplit:
-        """The test questions, for what was frozen."""
-        questions = self.dataset.test.open(freeze)
-        return tokenise(questions, self.tokenizer, self.study.file.max_length)
+        """The test examples, for what was frozen."""
+        return self._tokens(self.dataset.test.open(freeze))
+
+    def _tokens(self, examples: Sequence[Example]) -> TokenSplit:
+        return tokenise(self.task, examples, self.tokenizer, self.study.file.max_length)
 
     def spec(
         self,
@@ -141,15 +151,17 @@ class Prepared:
             study=self.study.name,
             arm=arm.name,
             number=number,
+            task=self.task,
             strategy=strategy,
             learning_rate=learning_rate,
             seed=self.study.file.seed if seed is None else seed,
             settings=self.study.file.settings,
             data=self.data,
             model=self.source.fingerprint,
-            code=code_fingerprint(arm.strategy),
+            code=code_fingerprint(arm.strategy, type(self.task)),
             context=self.context(arm),
             confirms=confirms,
+            objective=self.study.file.objective,
         )
 
     def spec_of(self, record: TrialRecord, *, seed: int | None = None) -> TrialSpec:
@@ -169,7 +181,12 @@ class Prepared:
             [
                 asdict(file.settings),
                 [file.sampler, file.seed, self.data, self.source.fingerprint],
-                [arm.strategy.name, code_fingerprint(arm.strategy), dict(arm.fixed)],
+                [self.task.identity, file.objective],
+                [
+                    arm.strategy.name,
+                    code_fingerprint(arm.strategy, type(self.task)),
+                    dict(arm.fixed),
+                ],
                 {name: repr(dimension) for name, dimension in space.knobs.items()},
                 [dict(start) for start in space.starts],
             ]
@@ -194,11 +211,11 @@ class Prepared:
 
         Args:
             truncated: share of sequences that were cut.
-            tokenise_seconds: for training and validation questions.
+            tokenise_seconds: for training and validation examples.
             notices: what was found besides the data's own notices.
         """
         file, splits = self.study.file, self.dataset.splits
-        trivial = baselines(splits["train"], splits["validation"])
+        answers = tuple(self.task.answer(example) for example in splits["validation"])
         return StudyRecord(
             name=self.study.name,
             command=self.command,
@@ -210,9 +227,12 @@ class Prepared:
             total_parameters=count(skeleton(self.config).parameters()),
             dataset=self.dataset.name,
             splits=self.dataset.summaries,
-            chance=trivial.random,
-            constant=trivial.constant,
-            longest=trivial.longest,
+            task=self.task.name,
+            words=TaskWords(example=self.task.words.example, examples=self.task.words.examples),
+            task_settings=self.task.settings,
+            columns=self.dataset.columns.named,
+            objective=file.objective,
+            baselines=self._baselines(answers),
             truncated=truncated,
             tokenise_seconds=tokenise_seconds,
             arms={arm.name: arm.strategy.name for arm in self.study.arms},
@@ -220,7 +240,7 @@ class Prepared:
             spaces=self.spaces,
             bounds={arm.name: _bounds(arm) for arm in self.study.arms},
             starts={arm.name: len(arm.space.starts) for arm in self.study.arms},
-            answers=tuple(question.answer for question in splits["validation"]),
+            answers=answers,
             planned=self.planned,
             settings=file.settings,
             sampler=file.sampler,
@@ -230,6 +250,20 @@ class Prepared:
             left_out=self.study.left_out,
             notices=(*self.dataset.notices, *notices),
         )
+
+    def _baselines(self, answers: Sequence[int]) -> tuple[BaselineScore, ...]:
+        splits = self.dataset.splits
+        return tuple(
+            BaselineScore(name=each.name, said=each.said, scores=_told(self.task, each, answers))
+            for each in self.task.baselines(splits["train"], splits["validation"])
+        )
+
+
+def _told(task: AnyTask, baseline: Baseline, answers: Sequence[int]) -> dict[str, float]:
+    """The metrics of a task that can be told of a baseline."""
+    outcome = baseline.outcome(answers)
+    found = {name: METRICS[name].of(outcome) for name in task.metrics}
+    return {name: score for name, score in found.items() if score is not None}
 
 
 def _shown_space(arm: Arm) -> dict[str, str]:

@@ -45,7 +45,7 @@ def seeds_figure(analysis: Analysis) -> Pictures:
         axes = figure.add_subplot()
         axes.grid(visible=True, axis="x")
         show_shares(axes.xaxis)
-        axes.set_xlabel("test accuracy (share of questions)")
+        axes.set_xlabel(f"test accuracy (share of {analysis.run.study.words.examples})")
         fill_names(axes, [entry.arm for entry in leaders])
         _band_ranks(axes, leaders)
         for row, entry in enumerate(leaders):

@@ -48,6 +48,7 @@ class _Drawn:
         found: completed trials of the search.
         early: trials of it that were stopped.
         chance: accuracy of guessing.
+        examples: what they are called.
         looks: of the arms.
     """
 
@@ -57,6 +58,7 @@ class _Drawn:
     found: Sequence[Point]
     early: Sequence[TrialRecord]
     chance: float
+    examples: str
     looks: dict[str, Look]
 
     @property
@@ -117,6 +119,7 @@ def _drawn(analysis: Analysis) -> _Drawn:
         found=found,
         early=stopped_early(ordered),
         chance=run.study.chance,
+        examples=run.study.words.examples,
         looks=looks(run),
     )
 
@@ -134,7 +137,7 @@ def _spot(record: TrialRecord) -> Spot:
 def _frame(axes: Axes, drawn: _Drawn, *, tested: bool) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("trained parameters, head included (log scale)")
-    axes.set_ylabel(f"{'' if tested else 'validation '}accuracy (share of questions)")
+    axes.set_ylabel(f"{'' if tested else 'validation '}accuracy (share of {drawn.examples})")
     axes.grid(visible=True)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show.round_count(value)))
     axes.xaxis.set_minor_locator(NullLocator())

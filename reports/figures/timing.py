@@ -25,12 +25,12 @@ from reports.text.cautions import shared, timed
 
 _PANELS = {
     "training": ("s", ("train_seconds", None, None)),
-    "1 question": (
-        "ms per question",
+    "1 {example}": (
+        "ms per {example}",
         ("inference_ms_p50", "inference_ms_p95", "inference_ms_p50_undeployed"),
     ),
     "in batches": (
-        "ms per question",
+        "ms per {example}",
         ("batched_ms_p50", "batched_ms_p95", "batched_ms_p50_undeployed"),
     ),
 }
@@ -40,13 +40,14 @@ _PANELS = {
 def timing_figure(analysis: Analysis) -> Pictures:
     """Training time and latency per arm, medians over its runs; says so if a device was shared."""
     board, known = timed_rows(analysis), looks(analysis.run)
+    word = analysis.run.study.words.example
     is_shared = shared(timed(analysis)) > 0
     title = "Times (device shared: not comparable)" if is_shared else "Time to train and to answer"
     with sheet(analysis.run, title, 1.2 + 0.22 * len(board)) as figure:
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, (unit, metrics)) in zip(panels, _PANELS.items(), strict=True):
-            axes.set_title(name, fontsize=7, loc="left", pad=3)
-            axes.set_xlabel(unit)
+            axes.set_title(name.format(example=word), fontsize=7, loc="left", pad=3)
+            axes.set_xlabel(unit.format(example=word))
             axes.grid(visible=True, axis="x")
             axes.xaxis.set_major_locator(MaxNLocator(3))
             for place, row in enumerate(board):

@@ -66,8 +66,8 @@ def _latency(title: str, stem: str) -> Panel:
 
 PANELS = (
     _one("train_seconds"),
-    _latency("latency, one question at a time", "inference_ms"),
-    _latency("latency per question, in batches", "batched_ms"),
+    _latency("latency, one {example} at a time", "inference_ms"),
+    _latency("latency per {example}, in batches", "batched_ms"),
     _one("questions_per_second"),
     _one("peak_bytes"),
     _one("stored_bytes", log=True),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench.study_record import Run
+from bench.task_record import TaskWords
 from reports.analysis import Analysis
 from reports.page.chart_parts import (
     ISOLATED,
@@ -32,7 +33,7 @@ def pareto(analysis: Analysis) -> Chart:
     run = analysis.run
     x_axis, y_axis = domains(analysis)
     x = _parameters(x_axis)
-    y = _accuracy("accuracy", y_axis)
+    y = _accuracy("accuracy", y_axis, run.study.words)
     halo, interval = _intervals(run, x, y_axis)
     line = {"type": "line", "style": "front", "interpolate": "step-after", "clip": True}
     return layered(
@@ -85,12 +86,12 @@ def _parameters(domain: Sequence[float]) -> Spec:
     }
 
 
-def _accuracy(name: str, domain: Sequence[float]) -> Spec:
+def _accuracy(name: str, domain: Sequence[float], words: TaskWords) -> Spec:
     return {
         "field": name,
         "type": "quantitative",
         "scale": {"domain": list(domain), "zero": False, "nice": False},
-        "axis": share_axis("accuracy (share of questions)"),
+        "axis": share_axis(f"accuracy (share of {words.examples})"),
     }
 
 
@@ -136,7 +137,7 @@ _HALO: Spec = {"style": "under", "opacity": 0.85}
 
 
 def _intervals(run: Run, x: Spec, limits: Sequence[float]) -> list[Spec]:
-    ends = {"x": x, "y": _accuracy("low", limits), "y2": {"field": "high"}}
+    ends = {"x": x, "y": _accuracy("low", limits, run.study.words), "y2": {"field": "high"}}
     rule = {"type": "rule", "clip": True, "strokeWidth": 1.6}
     coloured = {**ends, **by_arm(run, "color"), "opacity": isolating(0.95)}
     return [

@@ -32,7 +32,7 @@ from reports.text import cautions, findings, notes
 FIRST_PAGE = 25
 """Trials of the table that stand in the page itself; the script shows the others."""
 
-OVER = "over seeds and questions, of a single seed over questions only"
+OVER = "over seeds and {0}, of a single seed over {0} only"
 """What the intervals of tested configurations speak of, leaders or not."""
 
 SCRIPTS = ("data.js", "charts.js", "tables.js", "page.js")
@@ -93,6 +93,7 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
     return {
         "analysis": analysis,
         "study": run.study,
+        "words": run.study.words,
         "command": without_folders(run.study.command),
         "banners": findings.banners(analysis),
         "summary": findings.summary(analysis),
@@ -105,9 +106,9 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
             "all": _flags((*run.searched, *run.confirmed)),
         },
         "halving": findings.halving_note(run),
-        "over": OVER,
+        "over": OVER.format(run.study.words.examples),
         "interval_over": notes.interval_over(analysis),
-        "optimistic": notes.OPTIMISTIC,
+        "optimistic": notes.optimistic(run),
         "notes": {
             "board": [
                 notes.ranks(analysis),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from bench.metrics import ACCURACY
 from bench.record import Status, TrialRecord
 from bench.study_record import Run
 from reports import show
@@ -103,9 +104,5 @@ def baselines(run: Run) -> Table:
     return Table(
         name="baselines",
         headings=("baseline", "validation accuracy"),
-        rows=(
-            ("guessing", show.share(study.chance)),
-            ("the position that is right most often in training", show.share(study.constant)),
-            ("the longest choice", show.share(study.longest)),
-        ),
+        rows=tuple((each.said, show.share(each.scores[ACCURACY])) for each in study.baselines),
     )

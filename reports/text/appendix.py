@@ -6,7 +6,7 @@ from bench.record import Status
 from bench.study_record import Run
 from reports import show
 from reports.escape import Markdown, headline
-from reports.leaderboard import VALIDATION
+from reports.metrics import searched
 from reports.standings import in_order, standings
 from reports.text.markdown_table import figures, labels, table
 
@@ -37,7 +37,7 @@ def budget(run: Run) -> Markdown:
 
 def trials(run: Run) -> Markdown | None:
     """All finished trials of the search, compact."""
-    names = (VALIDATION, "trained_parameters", "train_seconds", "inference_ms_p50")
+    names = (searched(run.study), "trained_parameters", "train_seconds", "inference_ms_p50")
     if not run.searched:
         return None
     return table(

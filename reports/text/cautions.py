@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from bench.metrics import ACCURACY
+from bench.metrics import METRICS as SCORES
 from bench.record import TrialRecord
 from bench.space import LEARNING_RATE
 from bench.study_record import Run
@@ -65,11 +67,23 @@ def warnings(analysis: Analysis) -> list[Markdown]:
         _edges(run),
         _mixed(run),
         _data(run),
+        _objective(run),
         _guessing(analysis),
         (f"Left out: {markdown(without_folders(text))}" for text in study.left_out),
         (f"Found: {markdown(without_folders(text))}." for text in study.notices),
     )
     return [Markdown(text) for text in found]
+
+
+def _objective(run: Run) -> Iterable[str]:
+    """What figures are of, where the search went by another metric than accuracy."""
+    if run.study.objective != ACCURACY:
+        label = SCORES[run.study.objective].label
+        yield (
+            f"The search went by {label}: it chose epochs and configurations, made the front of the"
+            " search and orders the leaderboard. Intervals, tests of differences, ranks and charts"
+            " are of accuracy."
+        )
 
 
 def _edges(run: Run) -> Iterable[str]:
@@ -127,8 +141,8 @@ def _data(run: Run) -> Iterable[str]:
     old = sum(not study.is_tested(record) for record in scored)
     if old:
         yield (
-            f"{old} of {len(scored)} test scores are of other test questions than the study's: no"
-            " figure uses them."
+            f"{old} of {len(scored)} test scores are of other test {run.study.words.examples} than"
+            " the study's: no figure uses them."
         )
 
 

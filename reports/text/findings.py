@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from bench.metrics import METRICS as SCORES
 from bench.study_record import Run, StudyRecord
+from bench.task_record import TaskWords
 from reports import show
 from reports.analysis import Analysis, Entry, Place
 from reports.confirmed import confirmed
@@ -24,7 +26,7 @@ def summary(analysis: Analysis) -> list[Markdown]:
     leaders = analysis.leaders
     if leaders:
         sentences = [
-            _leader(leaders),
+            _leader(leaders, analysis.run.study.words),
             _untold(analysis),
             _cheapest(leaders),
             _front(analysis),
@@ -39,28 +41,30 @@ def _search_leader(run: Run) -> str:
     if not best:
         return "No trial was completed, so there is nothing to compare."
     leader = next(row.best for row in standings(run.study, run.searched) if row.best)
-    assert leader.accuracy is not None  # best trials are completed
+    assert leader.score is not None  # best trials are completed
+    goal = SCORES[run.study.objective]
+    end = "highest" if goal.higher_is_better else "lowest"
     assert leader.parameters is not None
     many = f"Of {len(best)} arms with a result, " if len(best) > 1 else ""
     return (
-        f"{many}**{markdown(leader.arm)}** has the highest validation accuracy:"
-        f" {show.share(leader.accuracy.validation)}, with"
+        f"{many}**{markdown(leader.arm)}** has the {end} validation {goal.label}:"
+        f" {show.share(leader.score)}, with"
         f" {show.count(leader.parameters.trained)} trained parameters. No arm's choice has answered"
-        " the test split yet: arms are ordered by validation accuracy, which is optimistic, on one"
-        " seed each."
+        f" the test split yet: arms are ordered by validation {goal.label}, which is optimistic, on"
+        " one seed each."
     )
 
 
-def _leader(leaders: Sequence[Entry]) -> str:
+def _leader(leaders: Sequence[Entry], words: TaskWords) -> str:
     first = leaders[0]
     accuracy, seeds = first.accuracy, len(first.seeds.values)
     many = f"Of {len(leaders)} tested arms, " if len(leaders) > 1 else ""
-    over = "over seeds and questions" if accuracy.of_seeds else "over questions only"
+    over = f"seeds and {words.examples}" if accuracy.of_seeds else f"{words.examples} only"
     of = f"the mean of {seeds} seeds" if seeds > 1 else "on one seed"
     return (
         f"{many}**{markdown(first.arm)}** has the highest test accuracy:"
         f" {show.share(accuracy.value)}, {of} (95 % interval"
-        f" {show.interval(accuracy.low, accuracy.high)}, {over}), with"
+        f" {show.interval(accuracy.low, accuracy.high)}, over {over}), with"
         f" {show.count(_parameters(first))} trained parameters."
     )
 
@@ -73,7 +77,8 @@ def _untold(analysis: Analysis) -> str:
     close = {arm for pair in mine if not pair.is_different for arm in (pair.first, pair.second)}
     if not close:
         sure = all(pair.difference.of_seeds for pair in mine)
-        cause = "chance alone" if sure else "the choice of questions"
+        words = analysis.run.study.words
+        cause = "chance alone" if sure else f"the choice of {words.examples}"
         return f"Its lead over every other arm is larger than {cause} explains."
     told = [_bold(entry.arm) for entry in analysis.leaders[1:] if entry.arm in close]
     return (
@@ -281,9 +286,9 @@ def halving_note(run: Run) -> Markdown | None:
     return Markdown(
         f"Successive halving: after {after} a trial went on only if it was among the best"
         f" one in {rule.reduction_factor} of its arm's trials that had come so far, by fronts of"
-        " validation accuracy and trained parameters, then by crowding distance. Which trials are"
-        f" stopped depends on the order in which they come. {stopped} They are never chosen and"
-        " never on the front."
+        f" validation {SCORES[study.objective].label} and trained parameters, then by crowding"
+        f" distance. Which trials are stopped depends on the order in which they come. {stopped}"
+        " They are never chosen and never on the front."
     )
 
 

@@ -100,7 +100,8 @@ def _leaderboard(analysis: Analysis) -> str:
 
 
 def _caption(analysis: Analysis) -> str:
-    questions = analysis.leaders[0].confirmed.right("test").shape[1]
+    words = analysis.run.study.words
+    answered = analysis.leaders[0].confirmed.right("test").shape[1]
     counts = sorted({len(entry.seeds.values) for entry in analysis.leaders})
     seeds = f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}"
     ranks = (
@@ -110,10 +111,11 @@ def _caption(analysis: Analysis) -> str:
         else ""
     )
     return (
-        f"Test accuracy on {questions:,} questions: mean over {seeds}"
+        f"Test accuracy on {answered:,} {escape(words.examples)}: mean over {seeds}"
         f" seed{'' if counts[-1] == 1 else 's'} per arm, with 95\\,\\% intervals"
         f" {escape(notes.interval_over(analysis))}.{ranks} P(better): probability of being better"
-        " than the next arm. Latency is per question, one at a time; costs are medians over seeds."
+        f" than the next arm. Latency is per {escape(words.example)}, one at a time; costs are"
+        " medians over seeds."
         f"{_timings(analysis)}"
     )
 

@@ -29,6 +29,7 @@ def report(analysis: Analysis) -> str:
         analysis=analysis,
         run=run,
         study=run.study,
+        words=run.study.words,
         image=partial(_image, drawn(analysis)),
         together=_together,
         flagged=_flagged,

@@ -5,41 +5,47 @@ All of them are Markdown with foreign text escaped; ``None`` where there is noth
 
 from __future__ import annotations
 
-from bench.study_record import Run
+from bench.metrics import ACCURACY
+from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed
 from reports.escape import Markdown, headline, markdown
 
-OPTIMISTIC = Markdown(
-    "Validation accuracy is the highest of the arm's trials and therefore optimistic: it chooses"
-    " configurations and says little of how well they do on new questions."
-)
-"""For every table and figure of validation accuracies."""
+
+def optimistic(run: Run) -> Markdown:
+    """For every table and figure of validation accuracies."""
+    return Markdown(
+        "Validation accuracy is the highest of the arm's trials and therefore optimistic: it"
+        f" chooses configurations and says little of how well they do on new"
+        f" {markdown(run.study.words.examples)}."
+    )
 
 
 def protocol(run: Run) -> Markdown:
     """How the figures came about, for the top of a report."""
-    searched = "Each arm is searched with validation questions alone"
+    examples = run.study.words.examples
+    searched = f"Each arm is searched with validation {examples} alone"
     if run.study.confirm == 0:
         return Markdown(
-            f"{searched}; the best trial of each then answers the test questions once, on the one"
+            f"{searched}; the best trial of each then answers the test {examples} once, on the one"
             " seed it was trained with."
         )
     seeds = f"{run.study.confirm} fresh seed{'s' if run.study.confirm > 1 else ''}"
     return Markdown(
         f"{searched}; what is chosen is written down, trained again on {seeds}, and each of those"
-        " models answers the test questions once."
+        f" models answers the test {examples} once."
     )
 
 
 def interval_over(analysis: Analysis) -> str:
     """What the 95 % intervals on test speak of, as plain text for a heading."""
+    examples = analysis.run.study.words.examples
     kinds = {entry.accuracy.of_seeds for entry in analysis.leaders or analysis.entries}
     if kinds == {False}:
-        return "over questions only: one seed"
-    mixed = "; over questions only where one seed is left" if len(kinds) > 1 else ""
-    return f"over seeds and questions{mixed}"
+        return f"over {examples} only: one seed"
+    mixed = f"; over {examples} only where one seed is left" if len(kinds) > 1 else ""
+    return f"over seeds and {examples}{mixed}"
 
 
 def detectable_points(difference: float) -> str:
@@ -112,14 +118,15 @@ def pairs(analysis: Analysis) -> Markdown | None:
     """How to read the table of pairs; below it."""
     if not analysis.pairs:
         return None
+    examples = analysis.run.study.words.examples
     seedless = (
         ""
         if all(pair.difference.of_seeds for pair in analysis.pairs)
-        else " Where an arm has one seed, a difference is one over questions only: other seeds may"
-        " order the arms differently."
+        else f" Where an arm has one seed, a difference is one over {examples} only: other seeds"
+        " may order the arms differently."
     )
     return Markdown(
-        "Differences are in points of test accuracy, row less column, on the same questions."
+        f"Differences are in points of test accuracy, row less column, on the same {examples}."
         " Bold: different at 5 %, corrected for all pairs by Holm's method."
         " McNemar's exact test compares two models that share a seed: how many such pairs of"
         f" models it tells apart at 5 %, uncorrected, of how many.{seedless}"
@@ -166,3 +173,17 @@ def expected_best(analysis: Analysis) -> Markdown | None:
         " in the unbiased form of Tang 2020). It says what a search of that size reaches on"
         " validation, which is optimistic."
     )
+
+
+def baselines(study: StudyRecord) -> Markdown:
+    """What can be had on validation without a model."""
+    first, *others = (
+        f"{markdown(each.said)} {{}}{show.share(each.scores[ACCURACY])}{{}}"
+        for each in study.baselines
+    )
+    whole = [
+        first.format("answers ", f" of the validation {study.words.examples} right"),
+        *(other.format("", "") for other in others),
+    ]
+    said = ", ".join(whole)
+    return Markdown(f"{said[:1].upper()}{said[1:]}.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.escape import Markdown
-from reports.leaderboard import VALIDATION, Row, rows
+from reports.leaderboard import BY_RANK, Row, rows
+from reports.metrics import METRICS, searched, tested
 from reports.standings import Standing, standings
 from reports.text import notes
 from reports.text.markdown_table import figures, labels, table
@@ -28,22 +29,25 @@ def leaderboard(analysis: Analysis) -> Markdown | None:
     """One row per arm by rank: test accuracy with its interval, seeds, and costs."""
     if not analysis.leaders:
         return None
+    names = [name for name in (tested(analysis.run.study),) if name != BY_RANK]
+    goal = [f"{METRICS[name].label}, median" for name in names]
     accuracy = f"test accuracy (95 % interval {notes.interval_over(analysis)})"
     return table(
-        ("rank", "arm", "knobs", "accuracy before", accuracy, "seeds", "better than the next",
-         *labels(LEADERBOARD)),
-        map(_leader, rows(analysis)),
+        ("rank", "arm", "knobs", *goal, "accuracy before", accuracy, "seeds",
+         "better than the next", *labels(LEADERBOARD)),
+        (_leader(row, names) for row in rows(analysis)),
         left=3,
     )  # fmt: skip
 
 
-def _leader(row: Row) -> list[object]:
+def _leader(row: Row, goal: Sequence[str]) -> list[object]:
     entry, chosen = row.entry, row.chosen
     if entry is None or chosen is None:
         return [
             None,
             row.arm,
             row.untested(),
+            *(None for _ in goal),
             None,
             None,
             row.seeds,
@@ -55,6 +59,7 @@ def _leader(row: Row) -> list[object]:
         entry.rank,
         row.arm,
         show.knobs(chosen.values),
+        *map(row.figure, goal),
         row.figure("accuracy_before"),
         _accuracy(entry),
         row.seeds,
@@ -92,7 +97,7 @@ def seeds(analysis: Analysis) -> Markdown | None:
 
 def search(run: Run) -> Markdown:
     """One row per arm with the best trial of its search: validation accuracy, never a test."""
-    names = (VALIDATION, "trained_tensors", "trained_parameters", "train_seconds",
+    names = (searched(run.study), "trained_tensors", "trained_parameters", "train_seconds",
              "inference_seconds", "inference_ms_p50")  # fmt: skip
     return table(
         ("arm", "best knobs", "accuracy before", *labels(names), "trials"),
@@ -185,9 +190,9 @@ def timing(analysis: Analysis) -> Markdown | None:
     measured = [row for row in rows(analysis) if row.cost("inference_ms_p50") is not None]
     if not measured:
         return None
-    size = _batch(analysis.run)
+    size, words = _batch(analysis.run), analysis.run.study.words
     return table(
-        ("arm", "form", *(f"{n}: {word}" for n in ("1 question", f"{size} questions")
+        ("arm", "form", *(f"{n}: {word}" for n in (f"1 {words.example}", f"{size} {words.examples}")
                           for word in ("median", "IQR", "p95")), "throughput", "stored size"),
         (line for row in measured for line in _timings(row)),
         left=2,

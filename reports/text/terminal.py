@@ -17,8 +17,8 @@ from reports import show
 from reports.analysis import Analysis, analyse, comparable
 from reports.devices import device_line
 from reports.escape import headline, plain
-from reports.leaderboard import VALIDATION, Row, rows
-from reports.metrics import METRICS
+from reports.leaderboard import BY_RANK, Row, rows
+from reports.metrics import METRICS, searched, tested
 from reports.standings import Standing, standings
 from reports.text import notes
 from reports.text.cautions import shared, timed
@@ -51,18 +51,30 @@ COSTS = (
     Column(metric="train_seconds", heading="train", write=show.short_duration),
     Column(metric="inference_ms_p50", heading="ms/q", write=show.significant),
 )
-SEARCH = (BEFORE, Column(metric=VALIDATION, heading="valid.", write=show.share), *COSTS)
+
+
+def search_columns(study: StudyRecord) -> tuple[Column, ...]:
+    """The figures of a search."""
+    return BEFORE, Column(metric=searched(study), heading="valid.", write=show.share), *COSTS
+
+
+def test_columns(study: StudyRecord) -> tuple[Column, ...]:
+    """The figures of tested arms, besides accuracy: first the objective, if it is another."""
+    name = tested(study)
+    mine = [Column(metric=name, heading=study.objective, write=show.share)]
+    return (*(mine if name != BY_RANK else ()), BEFORE, *COSTS)
 
 
 def leaderboard_view(run: Run, sort: str | None = None) -> Table:
     """One row per arm, fit for 100 columns; the best figure of a column is bold.
 
-    Arms stand by rank on test as soon as one has a test score, before that by validation accuracy;
-    the two are never shown together. Asking again for the very same records costs nothing.
+    Arms stand by rank on test as soon as one has a test score, before that by the objective on
+    validation; the two are never shown together. Asking again for the very same records costs
+    nothing.
 
     Args:
         run: what has finished so far.
-        sort: metric that decides the order instead; validation accuracy shows the search's
+        sort: metric that decides the order instead; the objective on validation shows the search's
             standing even where there are test scores.
 
     Raises:
@@ -89,7 +101,7 @@ class _Same:
 @lru_cache(maxsize=1)
 def _view(same: _Same, sort: str | None) -> Table:
     run = same.run
-    if sort != VALIDATION and any(one.candidate.is_best for one in comparable(run)):
+    if sort != searched(run.study) and any(one.candidate.is_best for one in comparable(run)):
         return _tested_view(analyse(run), sort)
     return _search_view(run, sort)
 
@@ -109,14 +121,15 @@ def _table(*headings: str) -> Table:
 
 def _tested_view(analysis: Analysis, sort: str | None) -> Table:
     board, study = rows(analysis, sort), analysis.run.study
-    figures = [column.heading for column in (BEFORE, *COSTS)]
+    shown = test_columns(study)
+    figures = [column.heading for column in shown]
     table = _table("rank", "arm", "knobs", "seeds", "test", "P>next", *figures)
     table.caption = _tested_caption(analysis, board, sort)
     _entitle(table, timed(analysis))
     last = max(entry.rank or 1 for entry in analysis.leaders)
     columns = [
         column.texts([row.entry.cost(column.metric) if row.entry else None for row in board])
-        for column in (BEFORE, *COSTS)
+        for column in shown
     ]
     for row, *costs in zip(board, *columns, strict=True):
         rank = Text(str(row.entry.rank) if row.entry else "")
@@ -150,8 +163,10 @@ def _scores(row: Row, last: int) -> list[Text]:
 
 
 def _tested_caption(analysis: Analysis, board: Sequence[Row], sort: str | None) -> Text:
+    goal = tested(analysis.run.study)
+    by = sort or (goal if goal != BY_RANK else None)
     signs = [
-        f", by {METRICS[sort].label}" if sort else "",
+        f", by {METRICS[by].label}" if by else "",
         f"; ±: half a 95 % interval {notes.interval_over(analysis)}",
         "; rank: 1 + arms significantly better",
         "; P>next: probability of beating the next",
@@ -164,14 +179,15 @@ def _tested_caption(analysis: Analysis, board: Sequence[Row], sort: str | None) 
 
 def _search_view(run: Run, sort: str | None) -> Table:
     searches = standings(run.study, run.searched, sort)
-    table = _table("arm", "best knobs", "trials", *(column.heading for column in SEARCH))
+    shown = search_columns(run.study)
+    table = _table("arm", "best knobs", "trials", *(column.heading for column in shown))
     table.caption = _search_caption(run, searches, sort)
     _entitle(table, run.searched)
     columns = [
         column.texts(
             [METRICS[column.metric].read(row.best) if row.best else None for row in searches]
         )
-        for column in SEARCH
+        for column in shown
     ]
     for row, *figures in zip(searches, *columns, strict=True):
         arm = Text(plain(row.arm), "bold")
@@ -219,7 +235,7 @@ def _search_caption(run: Run, searches: Sequence[Standing], sort: str | None) ->
         ["; ↓: stopped early"] if any(row.pruned for row in searches) else [],
         [_apart(run.searched)],
     )
-    by = METRICS[sort or VALIDATION].label
+    by = METRICS[sort or searched(run.study)].label
     return Text(f"\nbest trial per arm, by {by}{''.join(signs)}", "dim")
 
 

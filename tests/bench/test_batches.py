@@ -9,6 +9,7 @@ from bench import batches
 from bench.batches import Batch, BatchStore, collate
 from bench.questions import Question
 from bench.source import locate
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import TokenSplit, evaluation_order, tokenise, training_order
 from tests.trials import make_questions
 
@@ -32,7 +33,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 @pytest.fixture(scope="module")
 def mixed(tokenizer: PreTrainedTokenizerBase) -> TokenSplit:
-    return tokenise(MIXED, tokenizer, 64)
+    return tokenise(MultipleChoice(), MIXED, tokenizer, 64)
 
 
 def readings(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> dict[tuple[int, int], str]:
@@ -41,7 +42,7 @@ def readings(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> dict[tuple[int
         tokenizer.decode(ids[mask.bool()], skip_special_tokens=True)
         for ids, mask in zip(batch.inputs["input_ids"], batch.inputs["attention_mask"], strict=True)
     ]
-    places = zip(batch.question.tolist(), batch.choice.tolist(), strict=True)
+    places = zip(batch.example.tolist(), batch.place.tolist(), strict=True)
     return dict(zip(places, texts, strict=True))
 
 
@@ -58,7 +59,7 @@ def test_every_sequence_of_a_batch_stands_at_its_question_and_choice(
         for place, row in enumerate(rows)
         for choice, text in enumerate(MIXED[row].choices)
     }
-    owners = [(int(rows[q]), int(c)) for q, c in zip(batch.question, batch.choice, strict=True)]
+    owners = [(int(rows[q]), int(c)) for q, c in zip(batch.example, batch.place, strict=True)]
     assert batch.sequences.tolist() == [mixed.first[row] + choice for row, choice in owners]
 
 
@@ -79,7 +80,7 @@ def test_the_inputs_have_one_shape_and_the_type_of_indices(mixed: TokenSplit) ->
     assert set(batch.inputs) == {"input_ids", "attention_mask", "token_type_ids"}
     assert len({tensor.shape for tensor in batch.inputs.values()}) == 1
     assert {tensor.dtype for tensor in batch.inputs.values()} == {torch.int64}
-    assert len(batch.question) == len(batch.choice) == mixed.sequences
+    assert len(batch.example) == len(batch.place) == mixed.sequences
 
 
 @pytest.mark.parametrize(("longest", "width"), [(5, 6), (6, 6), (11, 11)])
@@ -143,7 +144,7 @@ def test_the_parts_of_a_batch_hold_its_questions_in_order() -> None:
     assert [len(part.rows) for part in parts] == [3, 3, 1]
     for name, tensor in batch.inputs.items():
         assert torch.equal(torch.cat([part.inputs[name] for part in parts]), tensor)
-    for field in ("sequences", "choice", "answers", "rows"):
+    for field in ("sequences", "place", "answers", "rows"):
         joined = torch.cat([getattr(part, field) for part in parts])
         assert torch.equal(joined, getattr(batch, field))
-    assert [part.question.unique().tolist() for part in parts] == [[0, 1, 2], [0, 1, 2], [0]]
+    assert [part.example.unique().tolist() for part in parts] == [[0, 1, 2], [0, 1, 2], [0]]

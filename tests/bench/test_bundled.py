@@ -11,6 +11,7 @@ from bench.data import Limits, load_dataset
 from bench.record import Status
 from bench.source import locate, tokenizer_fingerprint
 from bench.spec import TrainSettings, TrialSpec
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import tokenise
 from bench.trial import Trial
 from bench.workbench import Workbench
@@ -26,7 +27,7 @@ def test_lora_on_the_bundled_model_is_clearly_above_chance(tmp_path: Path) -> No
     dataset = load_dataset("elementary", Limits(train=800, validation=300))
     settings = TrainSettings(epochs=2, precision="fp32")
     train, validation = (
-        tokenise(dataset.splits[split], tokenizer, settings.max_length)
+        tokenise(dataset.task, dataset.splits[split], tokenizer, settings.max_length)
         for split in ("train", "validation")
     )
     workbench = Workbench(
@@ -41,6 +42,7 @@ def test_lora_on_the_bundled_model_is_clearly_above_chance(tmp_path: Path) -> No
         study="bundled",
         arm="lora",
         number=0,
+        task=MultipleChoice(),
         strategy=LoRA(),
         learning_rate=1e-3,
         seed=0,

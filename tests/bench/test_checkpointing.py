@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from bench.batches import Batch, collate
 from bench.checkpointing import cannot_checkpoint
 from bench.cpu import kernels
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.spec import Pooling
 from bench.strategy import Strategy, installed_strategies
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.train import autocast
 from strategies.adapter import Adapter
 from strategies.full import Full
@@ -52,17 +53,17 @@ def _batch() -> Batch:
     return collate(make_questions(6), np.arange(6, dtype=np.int32))
 
 
-def _learner(strategy: Strategy, family: str, pooling: Pooling) -> MultipleChoiceModel:
+def _learner(strategy: Strategy, family: str, pooling: Pooling) -> TaskModel:
     torch.manual_seed(0)
     backbone = strategy.adapt(tiny(family))
     torch.manual_seed(1)
-    model = MultipleChoiceModel(backbone, width=WIDTH, pooling=pooling, dropout=0.1)
+    model = TaskModel(MultipleChoice(), backbone, width=WIDTH, pooling=pooling, dropout=0.1)
     with torch.no_grad():
         model.eval().leave_out_unread(_batch().inputs)
     return model.train()
 
 
-def _slopes(model: MultipleChoiceModel, precision: str) -> dict[str, Tensor]:
+def _slopes(model: TaskModel, precision: str) -> dict[str, Tensor]:
     batch = _batch()
     torch.manual_seed(2)
     with autocast(CPU, precision), kernels(CPU, seed=3):
@@ -91,7 +92,7 @@ def test_gradients_are_equal_with_dropout_and_what_nothing_reads_left_out(
         assert torch.equal(again[name], slope), name
 
 
-def _computed(model: MultipleChoiceModel) -> tuple[int, int]:
+def _computed(model: TaskModel) -> tuple[int, int]:
     """How often the first block's first layer computes in a pass and in all."""
     counts: list[bool] = []
     layer = next(m for m in model.backbone.modules() if isinstance(m, torch.nn.Linear))

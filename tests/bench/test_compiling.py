@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from bench.batches import Batch, collate
 from bench.compiling import cannot_compile, compiled, extremes
 from bench.cpu import kernels
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.record import Status
 from bench.strategy import Strategy
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import TokenSplit
 from bench.workbench import Workbench
 from strategies.full import Full
@@ -73,7 +74,9 @@ BATCHES = [collate(SPLIT, np.arange(n, min(n + 5, 24), dtype=np.int32)) for n in
 
 def _slopes(strategy: Strategy, batches: list[Batch], compile_it: bool) -> list[Tensor]:
     torch.manual_seed(0)
-    model = MultipleChoiceModel(strategy.adapt(tiny("bert")), width=WIDTH, pooling="cls", dropout=0)
+    model = TaskModel(
+        MultipleChoice(), strategy.adapt(tiny("bert")), width=WIDTH, pooling="cls", dropout=0
+    )
     with torch.no_grad():
         model.eval().leave_out_unread(batches[0].inputs)
     if compile_it:

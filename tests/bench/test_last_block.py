@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.anatomy import blocks, linears
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.spec import Pooling
 from bench.strategy import Strategy, installed_strategies
+from bench.tasks.multiple_choice import MultipleChoice
 from strategies.full import Full
 from strategies.lora import LoRA
 from strategies.prompt import Prompt
@@ -44,11 +45,11 @@ def padded() -> dict[str, Tensor]:
     return batch
 
 
-def scorer(adapted: nn.Module, pooling: Pooling = "cls") -> MultipleChoiceModel:
-    return MultipleChoiceModel(adapted, width=WIDTH, pooling=pooling, dropout=0.0).eval()
+def scorer(adapted: nn.Module, pooling: Pooling = "cls") -> TaskModel:
+    return TaskModel(MultipleChoice(), adapted, width=WIDTH, pooling=pooling, dropout=0.0).eval()
 
 
-def read(model: MultipleChoiceModel) -> tuple[Tensor, int]:
+def read(model: TaskModel) -> tuple[Tensor, int]:
     """The vectors, and of how many tokens the last layer of the last block has seen states."""
     backbone = next(m for m in model.modules() if isinstance(m, PreTrainedModel))
     last = list(linears(list(blocks(backbone).values())[-1]).values())[-1]

@@ -14,9 +14,10 @@ from transformers import AlbertTokenizer, MPNetTokenizer, PreTrainedTokenizerBas
 
 from bench import model as bench_model
 from bench.batches import Batch, collate
-from bench.model import MultipleChoiceModel, choose_precision, pooled, store_in_bf16
+from bench.model import TaskModel, choose_precision, pooled, store_in_bf16
 from bench.questions import Question
 from bench.source import locate
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import TokenSplit, tokenise
 from strategies.lora import LoRA
 from tests.tiny import WIDTH, sentences, tiny
@@ -41,9 +42,9 @@ def _batch() -> Batch:
     )
 
 
-def _choices_model(backbone: nn.Module) -> MultipleChoiceModel:
+def _choices_model(backbone: nn.Module) -> TaskModel:
     torch.manual_seed(0)
-    return MultipleChoiceModel(backbone, width=WIDTH, pooling="mean", dropout=0.0)
+    return TaskModel(MultipleChoice(), backbone, width=WIDTH, pooling="mean", dropout=0.0)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +105,12 @@ def test_vectors_are_those_of_the_family_s_own_tokenizer_whatever_it_pads_with(
     tokenizer, backbone = source.tokenizer(), source.backbone().eval()
     choices = ("wet", "dry water is wet", "dry dry dry dry dry")
     question = Question(identifier="q", text="water is", choices=choices, answer=0)
-    split = tokenise([question], tokenizer, 64)
+    split = tokenise(MultipleChoice(), [question], tokenizer, 64)
     batch = collate(split, np.array([0], dtype=np.int32))
     assert batch.inputs["input_ids"][:, 0].tolist() == [begins] * len(choices)
     assert (split.types is not None) == types
     torch.manual_seed(0)
-    model = MultipleChoiceModel(backbone, width=WIDTH, pooling=pooling, dropout=0.0).eval()
+    model = TaskModel(MultipleChoice(), backbone, width=WIDTH, pooling=pooling, dropout=0.0).eval()
     assert types == bool((batch.inputs.get("token_type_ids", torch.zeros(1)) == 1).any())
     theirs = tokenizer(
         [question.text] * len(choices), list(choices), padding=True, return_tensors="pt"

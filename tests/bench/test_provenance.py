@@ -17,11 +17,13 @@ import pytest
 from bench import provenance
 from bench.provenance import RESULT_MODULES, code_fingerprint, commit, outdated, shown_command
 from bench.strategy import Strategy
+from bench.tasks.multiple_choice import MultipleChoice
 from tests.peft_methods import peft
 
 CODE = """
 from dataclasses import dataclass
 from bench.strategy import Strategy
+from bench.tasks.multiple_choice import MultipleChoice
 
 SCALE = 2
 
@@ -33,17 +35,27 @@ class Mine(Strategy):
 Load = Callable[[str], type[Strategy]]
 CONTRACTS = {
     "errors", "ledger", "record", "spec", "clock", "strategy", "space", "plugins", "questions",
-    "location", "storage", "scrub",
+    "location", "storage", "scrub", "task", "packing",
 }  # fmt: skip
 """Modules a trial passes through that hold, tell or time what comes out and do not decide it."""
 
 
 def imported(name: str) -> set[str]:
     """Modules of ``bench`` that one of them imports, by way of others too."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        fresh = named_in(waiting.pop()) - found
+        found |= fresh
+        waiting.extend(fresh)
+    return found
+
+
+def named_in(name: str) -> set[str]:
+    """Modules of ``bench`` that one of them imports itself."""
     tree = ast.parse((Path(provenance.__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
     named = (node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-    found = {module.removeprefix("bench.") for module in named if module.startswith("bench.")}
-    return found.union(*map(imported, found))
+    return {module.removeprefix("bench.") for module in named if module.startswith("bench.")}
 
 
 @pytest.fixture
@@ -71,20 +83,22 @@ def load(tmp_path: Path) -> Iterator[Load]:
 
 
 def test_comments_and_layout_do_not_change_the_fingerprint(load: Load) -> None:
-    before = code_fingerprint(load(CODE))
+    before = code_fingerprint(load(CODE), MultipleChoice)
     assert re.fullmatch("[0-9a-f]{16}", before)
     for prettier in [
         f"# Mine.\n\n\n{CODE}",
         CODE.replace("return backbone", "return (\n            backbone  # as it is\n        )"),
     ]:
-        assert code_fingerprint(load(prettier)) == before
+        assert code_fingerprint(load(prettier), MultipleChoice) == before
 
 
 @pytest.mark.parametrize(
     ("old", "new"), [("SCALE = 2", "SCALE = 3"), ("return backbone", "return backbone.eval()")]
 )
 def test_code_changes_the_fingerprint(load: Load, old: str, new: str) -> None:
-    assert code_fingerprint(load(CODE.replace(old, new))) != code_fingerprint(load(CODE))
+    assert code_fingerprint(load(CODE.replace(old, new)), MultipleChoice) != code_fingerprint(
+        load(CODE), MultipleChoice
+    )
 
 
 @pytest.mark.parametrize("written", ["from {0}.helper import SCALE", "import {0}.helper",
@@ -106,7 +120,8 @@ def test_what_a_strategy_imports_of_its_own_package_counts(
         (tmp_path / package / "helper.py").write_text(f"SCALE = {scale}\n")
         code = f"{CODE}\ndef helped():\n    {written.format(package)}\n"
         (tmp_path / package / "method.py").write_text(code)
-        found.append(code_fingerprint(importlib.import_module(f"{package}.method").Mine))
+        mine = importlib.import_module(f"{package}.method").Mine
+        found.append(code_fingerprint(mine, MultipleChoice))
     assert found[0] != found[1]
 
 
@@ -123,14 +138,14 @@ def test_the_training_code_counts_whatever_the_strategy(
     load: Load, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = load(CODE)
-    before = code_fingerprint(mine)
+    before = code_fingerprint(mine, MultipleChoice)
     real = provenance._module_hash
     monkeypatch.setattr(
         provenance,
         "_module_hash",
         lambda module: "changed" if module.__name__ == f"bench.{name}" else real(module),
     )
-    assert code_fingerprint(mine) != before
+    assert code_fingerprint(mine, MultipleChoice) != before
 
 
 def test_the_commit_is_twelve_digits_and_says_if_the_checkout_was_changed() -> None:

@@ -1,19 +1,23 @@
 """From foreign rows to questions: both schemas, and every fault with its place."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.questions import (
-    MAX_LINE_BYTES,
-    Question,
-    RowError,
-    question_from_row,
-    questions_from_rows,
-    read_questions,
-)
+from bench.questions import Question, question_from_row
+from bench.rows import MAX_LINE_BYTES, RowError, examples_of, numbered, read_lines
+from bench.task import Row
+
+
+def read_questions(path: Path, faults: list[str]) -> list[Question]:
+    return examples_of(path.name, read_lines(path), question_from_row, faults, "question")
+
+
+def questions_from_rows(name: str, rows: Iterable[Row], faults: list[str]) -> list[Question]:
+    return examples_of(name, numbered(rows), question_from_row, faults, "question")
 
 
 def row(**changes: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bench.record import Status, TrialRecord
 from bench.spec import TrainSettings, TrialSpec, content_hash
 from bench.study_record import BudgetSpent, Halving, StudyRecord
+from bench.tasks.multiple_choice import MultipleChoice
 from strategies.full import Full
 from strategies.lora import LoRA
 from tests.reports.records import broken, study, trial
@@ -23,6 +24,7 @@ SPEC = TrialSpec(
     study="demo",
     arm="lora",
     number=3,
+    task=MultipleChoice(),
     strategy=LoRA(rank=4),
     learning_rate=1e-3,
     seed=17,
@@ -38,6 +40,7 @@ FINGERPRINT_SCRIPT = """
 from dataclasses import dataclass
 from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import Strategy
+from bench.tasks.multiple_choice import MultipleChoice
 
 @dataclass(frozen=True, kw_only=True)
 class Example(Strategy):
@@ -51,8 +54,8 @@ class Example(Strategy):
         return backbone
 
 print(TrialSpec(
-    study="s", arm="a", number=0, strategy=Example(), learning_rate=1e-3, seed=0,
-    settings=TrainSettings(), data="d", model="m", code="c", context="x",
+    study="s", arm="a", number=0, task=MultipleChoice(), strategy=Example(), learning_rate=1e-3,
+    seed=0, settings=TrainSettings(), data="d", model="m", code="c", context="x",
 ).fingerprint)
 """
 

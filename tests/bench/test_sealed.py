@@ -31,7 +31,13 @@ def test_a_sealed_dataset_holds_no_test_question(folder: Path) -> None:
     whole = load_dataset(str(folder))
 
     assert set(sealed.splits) == {"train", "validation"}
-    assert [field.name for field in fields(SealedDataset)] == ["name", "splits", "test", "notices"]
+    assert [field.name for field in fields(SealedDataset)] == [
+        "name",
+        "task",
+        "splits",
+        "test",
+        "notices",
+    ]
     held = [getattr(sealed.test, field.name) for field in fields(sealed.test)]
     assert not any(isinstance(value, tuple | list) for value in held)
     assert sealed.summaries["test"].questions == 24

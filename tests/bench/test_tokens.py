@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from bench.batches import collate
 from bench.questions import Question
 from bench.source import locate
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import (
     BUCKET_BATCHES,
     TokenSplit,
@@ -41,16 +42,16 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 @pytest.fixture(scope="module")
 def mixed(tokenizer: PreTrainedTokenizerBase) -> TokenSplit:
-    return tokenise(MIXED, tokenizer, 64)
+    return tokenise(MultipleChoice(), MIXED, tokenizer, 64)
 
 
 @pytest.fixture(scope="module")
 def many(tokenizer: PreTrainedTokenizerBase) -> TokenSplit:
-    return tokenise(MANY, tokenizer, 64)
+    return tokenise(MultipleChoice(), MANY, tokenizer, 64)
 
 
 def test_questions_may_have_different_numbers_of_choices(mixed: TokenSplit) -> None:
-    assert mixed.questions == 4
+    assert mixed.examples == 4
     assert mixed.sequences == 4 + 2 + 8 + 3
     assert mixed.first.tolist() == [0, 4, 6, 14, 17]
     assert mixed.answers.tolist() == [q.answer for q in MIXED]
@@ -73,7 +74,7 @@ def test_exactly_the_sequences_that_lost_tokens_are_counted(
 ) -> None:
     lengths = [len(tokenizer(q.text, choice)["input_ids"]) for q in MANY for choice in q.choices]
     for limit in (8, sorted(lengths)[len(lengths) // 2], max(lengths), max(lengths) + 1):
-        split = tokenise(MANY, tokenizer, limit)
+        split = tokenise(MultipleChoice(), MANY, tokenizer, limit)
         assert split.truncated == sum(length > limit for length in lengths)
         assert np.diff(split.starts).tolist() == [min(length, limit) for length in lengths]
     assert split.truncated == 0
@@ -83,7 +84,7 @@ def test_cutting_keeps_the_whole_choice_when_the_question_is_the_longer_part(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     long = Question(identifier="q", text="bees " * 200, choices=("red wax", "blue"), answer=0)
-    split = tokenise([long], tokenizer, 16)
+    split = tokenise(MultipleChoice(), [long], tokenizer, 16)
     assert split.truncated == 2
     ids = collate(split, np.array([0], dtype=np.int32)).inputs["input_ids"][0]
     assert tokenizer.decode(ids, skip_special_tokens=True).endswith("bees red wax")
@@ -94,7 +95,7 @@ def test_a_tokenizer_without_a_separator_gets_one_text(
 ) -> None:
     monkeypatch.setattr(type(tokenizer), "sep_token", None, raising=False)
     assert tokenizer.sep_token is None
-    split = tokenise([question(0, 2)], tokenizer, 64)
+    split = tokenise(MultipleChoice(), [question(0, 2)], tokenizer, 64)
     inside = slice(split.starts[1], split.starts[2])
     text, choice = question(0, 2).text, question(0, 2).choices[1]
     assert split.tokens[inside].tolist() == tokenizer(f"{text} {choice}")["input_ids"]
@@ -145,7 +146,7 @@ def padding(split: TokenSplit, order: list[np.ndarray]) -> int:
 def test_questions_of_like_length_train_together(tokenizer: PreTrainedTokenizerBase) -> None:
     count = 3 * BUCKET_BATCHES * 4
     questions = [question(number, 4, words=1 + number * 7 % 12) for number in range(count)]
-    split = tokenise(questions, tokenizer, 64)
+    split = tokenise(MultipleChoice(), questions, tokenizer, 64)
     generator = np.random.default_rng(0)
     shuffled = np.array_split(generator.permutation(count).astype(np.int32), count // 4)
     ordered = training_order(split, 4, seed=0, epoch=0)

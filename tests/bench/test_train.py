@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from bench.batches import Batch, collate
 from bench.errors import TrialDiverged
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.spec import TrainSettings
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import TokenSplit, training_order
 from bench.train import Training, _triangle
 from tests.tiny import WIDTH, tiny
@@ -40,6 +41,8 @@ def _training(
 
 class Votes(nn.Module):
     """One logit per place, whatever is asked, and weights that change no logit."""
+
+    task = MultipleChoice()
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,9 +138,9 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_batches() -> None:
     assert loss == pytest.approx(np.log(CHOICES), rel=1e-6)
 
 
-def _learner(dropout: float = 0.1) -> MultipleChoiceModel:
+def _learner(dropout: float = 0.1) -> TaskModel:
     torch.manual_seed(0)
-    return MultipleChoiceModel(tiny("bert"), width=WIDTH, pooling="mean", dropout=dropout)
+    return TaskModel(MultipleChoice(), tiny("bert"), width=WIDTH, pooling="mean", dropout=dropout)
 
 
 def test_the_loss_falls_on_sixteen_memorised_questions() -> None:
@@ -175,6 +178,7 @@ class Hungry(nn.Module):
     def __init__(self, inner: nn.Module, most: int) -> None:
         super().__init__()
         self.inner = inner
+        self.task = MultipleChoice()
         self.most = most
         self.seen: list[int] = []
 
@@ -188,9 +192,9 @@ class Hungry(nn.Module):
         return self.inner(batch)  # type: ignore[no-any-return]
 
 
-def _model() -> MultipleChoiceModel:
+def _model() -> TaskModel:
     torch.manual_seed(0)
-    return MultipleChoiceModel(tiny("bert"), width=WIDTH, pooling="cls", dropout=0.0)
+    return TaskModel(MultipleChoice(), tiny("bert"), width=WIDTH, pooling="cls", dropout=0.0)
 
 
 def test_the_gradients_of_parts_add_up_to_those_of_the_whole_batch() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.measure import trained_tensors
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
 from bench.record import Status, TrialRecord
 from bench.strategy import Strategy
 from bench.trial import score_test
@@ -190,14 +190,14 @@ def test_the_same_trial_gives_the_same_on_a_workbench_that_ran_others(
 
 def test_a_backbone_that_learns_nothing_reads_each_question_once(tmp_path: Path) -> None:
     workbench, passes = make_workbench(), []
-    real = MultipleChoiceModel.read
+    real = TaskModel.read
 
-    def read(self: MultipleChoiceModel, inputs: Any) -> Tensor:
+    def read(self: TaskModel, inputs: Any) -> Tensor:
         passes.append(len(inputs["input_ids"]))
         return real(self, inputs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MultipleChoiceModel, "read", read)
+        patch.setattr(TaskModel, "read", read)
         patch.setattr(Workbench, "deploy", lambda *_: None)
         first = run(make_spec(Linear(), epochs=4), workbench, tmp_path)
         assert sum(passes) == (24 + 40) * CHOICES

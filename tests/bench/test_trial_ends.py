@@ -138,7 +138,7 @@ def test_equal_seeds_give_equal_heads_whatever_the_strategy() -> None:
 def test_deployed_lora_gives_the_logits_of_the_undeployed() -> None:
     workbench, strategy = make_workbench(), LoRA(targets="all_linear")
     model = workbench.adapted(make_spec(strategy)).eval()
-    [batch] = workbench.validation.shortest_first(workbench.validation.split.questions)
+    [batch] = workbench.validation.shortest_first(workbench.validation.split.examples)
     plain = model(batch)
     torch.manual_seed(0)
     for tensor in trained_tensors(model).values():

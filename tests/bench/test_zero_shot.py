@@ -14,6 +14,7 @@ from bench import zero_shot
 from bench.errors import ModelError
 from bench.questions import Question
 from bench.source import ModelSource, locate
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.zero_shot import _parted, cosine_accuracy, likelihood_accuracy, log_likelihoods
 from tests.tiny import CONFIGS, tiny
 
@@ -57,12 +58,12 @@ def _echoes(*answers_off: int) -> list[Question]:
 def test_the_choice_that_repeats_the_question_is_taken(
     source: ModelSource, answers_off: tuple[int, ...], share: float
 ) -> None:
-    assert cosine_accuracy(source, _echoes(*answers_off)) == share
+    assert cosine_accuracy(source, MultipleChoice(), _echoes(*answers_off)) == share
 
 
 def test_questions_may_have_different_numbers_of_choices(source: ModelSource) -> None:
     two = Question(identifier="two", text="sky", choices=("trees of iron", "sky"), answer=1)
-    assert cosine_accuracy(source, [*_echoes(0, 0), two]) == 1.0
+    assert cosine_accuracy(source, MultipleChoice(), [*_echoes(0, 0), two]) == 1.0
 
 
 def test_batches_and_padding_change_no_vector(
@@ -75,7 +76,10 @@ def test_batches_and_padding_change_no_vector(
 
 
 def test_a_decoder_without_a_word_for_padding_answers_too(tmp_path: Path) -> None:
-    assert cosine_accuracy(_source(tmp_path, "llama", **PLAIN), _echoes(0, 0, 0, 0)) == 1.0
+    assert (
+        cosine_accuracy(_source(tmp_path, "llama", **PLAIN), MultipleChoice(), _echoes(0, 0, 0, 0))
+        == 1.0
+    )
 
 
 def _decoder(seed: int = 0) -> PreTrainedModel:
@@ -122,8 +126,8 @@ def test_the_choice_with_the_highest_likelihood_per_character_is_taken(tmp_path:
         Question(identifier=str(answer), text="water", choices=choices, answer=answer)
         for answer in (1, 0)
     )
-    assert likelihood_accuracy(source, [right]) == 1.0
-    assert likelihood_accuracy(source, [wrong, right]) == 0.5
+    assert likelihood_accuracy(source, MultipleChoice(), [right]) == 1.0
+    assert likelihood_accuracy(source, MultipleChoice(), [wrong, right]) == 0.5
 
 
 def test_what_a_tokenizer_puts_at_the_end_of_every_text_is_not_the_questions() -> None:

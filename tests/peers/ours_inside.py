@@ -11,9 +11,10 @@ from torch import nn
 
 from bench.batches import Batch, collate, evenly
 from bench.data import load_dataset
-from bench.model import MultipleChoiceModel, choose_precision, store_in_bf16
+from bench.model import TaskModel, choose_precision, store_in_bf16
 from bench.source import BUNDLED, ModelSource, locate
 from bench.spec import TrainSettings
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.tokens import tokenise, training_order
 from bench.train import Training, autocast
 
@@ -31,7 +32,7 @@ def precision() -> str:
     return choose_precision("auto", torch.device("cpu"))
 
 
-def model(adapted: nn.Module, precision: str, batch: Batch) -> MultipleChoiceModel:
+def model(adapted: nn.Module, precision: str, batch: Batch) -> TaskModel:
     """An adapted backbone with the head, stored as a worker stores it.
 
     Args:
@@ -47,14 +48,14 @@ def model(adapted: nn.Module, precision: str, batch: Batch) -> MultipleChoiceMod
     return whole
 
 
-def plain_model(adapted: nn.Module) -> MultipleChoiceModel:
+def plain_model(adapted: nn.Module) -> TaskModel:
     """The same as it is loaded: every weight in float32, every state computed."""
-    return MultipleChoiceModel(
-        adapted, width=source().config().hidden_size, pooling="cls", dropout=0.1
+    return TaskModel(
+        MultipleChoice(), adapted, width=source().config().hidden_size, pooling="cls", dropout=0.1
     )
 
 
-def loop(model: MultipleChoiceModel, batches: list[Batch], precision: str) -> Callable[[], float]:
+def loop(model: TaskModel, batches: list[Batch], precision: str) -> Callable[[], float]:
     """Trains on all batches once, by the loop that trials use."""
     training = Training(
         model,
@@ -70,7 +71,7 @@ def loop(model: MultipleChoiceModel, batches: list[Batch], precision: str) -> Ca
 def load_batches(dataset: Path, batch_size: int, max_length: int, count: int) -> list[Batch]:
     """Batches of a folder's training epoch that stand for all, spread evenly over their widths."""
     questions = load_dataset(str(dataset)).splits["train"]
-    split = tokenise(questions, source().tokenizer(), max_length)
+    split = tokenise(MultipleChoice(), questions, source().tokenizer(), max_length)
     batches = [collate(split, rows) for rows in training_order(split, batch_size, 0, 0)]
     return evenly(sorted(batches, key=lambda batch: batch.padded_tokens), count)
 

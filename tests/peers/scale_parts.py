@@ -25,6 +25,7 @@ from bench.search.importances import importances
 from bench.search.plan import Plan
 from bench.space import Value
 from bench.spec import TrainSettings, TrialSpec
+from bench.tasks.multiple_choice import MultipleChoice
 from reports.text.terminal import leaderboard_view
 from reports.write import render
 from search_spaces.lora import SPACE
@@ -56,6 +57,7 @@ def _spec(arm: Arm, number: int, values: Mapping[str, Value]) -> TrialSpec:
     strategy, learning_rate = arm.build(values)
     return TrialSpec(
         study="scale", arm=arm.name, number=number, strategy=strategy, learning_rate=learning_rate,
+ task=MultipleChoice(),
         seed=0, settings=TrainSettings(), data="data", model="model", code="code",
         context="context",
     )  # fmt: skip

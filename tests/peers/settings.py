@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data import EMBEDDED, Limits, load_dataset
+from bench.data import Limits, load_dataset
 from bench.questions import Question
+from bench.sources import EMBEDDED
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = ROOT / "runs" / "bench"

@@ -83,7 +83,10 @@ def hypervolume(study: dict[str, Any], records: Iterable[dict[str, Any]]) -> flo
     The plane is (1 - accuracy, log10 trained parameters), both to be lowered, from (0, 0) to
     (1 - chance, log10 total parameters).
     """
-    reference = (1 - study["chance"], math.log10(study["total_parameters"]))
+    reference = (
+        1 - study["baselines"][0]["scores"]["accuracy"],
+        math.log10(study["total_parameters"]),
+    )
     plane = [
         (1 - record["accuracy"]["validation"], math.log10(record["parameters"]["trained"]))
         for record in records

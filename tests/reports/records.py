@@ -19,6 +19,7 @@ from bench.record import (
 )
 from bench.spec import TrainSettings, content_hash
 from bench.study_record import Candidate, Freeze, Run, SplitSummary, StudyRecord
+from bench.task_record import BaselineScore
 from reports.standings import best_trials
 
 ENVIRONMENT = Environment(
@@ -70,10 +71,16 @@ def study(arms: tuple[str, ...] = ARMS, planned: int = 4, **changes: Any) -> Stu
             "validation": SplitSummary(questions=500, fingerprint="dddd000011112222"),
             "test": SplitSummary(questions=500, fingerprint="eeee000011112222"),
         },
-        "chance": 0.25,
+        "baselines": (
+            BaselineScore(name="random", said="guessing", scores={"accuracy": 0.25}),
+            BaselineScore(
+                name="constant",
+                said="the position that is right most often in training",
+                scores={"accuracy": 0.26},
+            ),
+            BaselineScore(name="longest", said="the longest choice", scores={"accuracy": 0.31}),
+        ),
         "contexts": {},
-        "constant": 0.26,
-        "longest": 0.31,
         "truncated": 0.012,
         "tokenise_seconds": 0.5,
         "arms": {arm: arm for arm in arms},

@@ -29,6 +29,8 @@ from tests.reports.simulate import World, simulated_run
 NAMED = (
     "trial fingerprint arm strategy phase confirms status reason seed learning_rate rank alpha "
     "targets bottleneck placement accuracy_before validation_accuracy test_accuracy "
+    "validation_macro_f1 validation_matthews validation_calibration_error "
+    "test_macro_f1 test_matthews test_calibration_error "
     "trained_parameters head_parameters total_parameters trained_tensors stored_bytes "
     "train_seconds inference_seconds peak_bytes questions_per_second "
     "inference_ms_p50 inference_ms_iqr inference_ms_p95 "

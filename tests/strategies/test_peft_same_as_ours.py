@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.model import MultipleChoiceModel
+from bench.model import TaskModel
+from bench.tasks.multiple_choice import MultipleChoice
 from strategies.lora import LoRA, LowRankLinear
 from strategies.prefix import LearnedPrefix, Prefix
 from strategies.prompt import Prompt
@@ -79,7 +80,7 @@ def test_token_types_reach_the_model_and_the_prompt_has_type_zero() -> None:
 @pytest.mark.parametrize("name", ["lora", "ia3", "oft", "prompt_tuning", "prefix_tuning"])
 def test_the_state_of_the_first_token_is_the_same_where_no_other_is_computed(name: str) -> None:
     adapted = peft(name).adapt(tiny("bert"))
-    model = MultipleChoiceModel(adapted, width=WIDTH, pooling="cls", dropout=0.0).eval()
+    model = TaskModel(MultipleChoice(), adapted, width=WIDTH, pooling="cls", dropout=0.0).eval()
     batch = padded("bert")
     with torch.no_grad():
         whole = model.read(batch)

@@ -21,6 +21,7 @@ from bench.search.events import (
 )
 from bench.spec import TrainSettings, TrialSpec
 from bench.study_record import Candidate, Freeze
+from bench.tasks.multiple_choice import MultipleChoice
 from strategies.lora import LoRA
 from tests.reports.records import study, trial
 
@@ -28,6 +29,7 @@ SPEC = TrialSpec(
     study="demo",
     arm="lora",
     number=1,
+    task=MultipleChoice(),
     strategy=LoRA(rank=4),
     learning_rate=1e-3,
     seed=0,

@@ -41,7 +41,7 @@ def command(monkeypatch, capsys, tmp_path):  # type: ignore[no-untyped-def]
         (["sweep", "--strategies", "lora", "--set", "lora.rnk=8"], "did you mean rank?"),
         (["sweep", "--trials", "0"], "trials = 0: "),
         (["sweep", "--pooling", "max"], "'cls', 'mean' or 'last'"),
-        (["sweep", "--dataset", "nowhere"], "nor a folder of train.jsonl"),
+        (["sweep", "--dataset", "nowhere"], "nor a folder of train, validation"),
         (["sweep", "--name", "../up"], "name = '../up'"),
         (["sweep", "--max-length", "4096"], "the model has 512 positions"),
         (["sweep", "--halving", "--epochs", "1"], "raise --epochs, lower --grace-epochs"),

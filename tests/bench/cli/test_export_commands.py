@@ -103,7 +103,7 @@ def test_answers_are_printed_where_no_file_is_named(command: Command, made: Path
     assert "accuracy" not in err
     code, out, _ = command("predict", "x", "rows.jsonl", "--json")
     told = json.loads(out)
-    assert (told["rows"], told["answered"], told["accuracy"]) == (1, 0, None)
+    assert (told["rows"], told["answered"], told["scores"]) == (1, 0, {})
 
 
 def test_the_card_tells_what_a_reader_has_to_know(command: Command, made: Path, run: Run) -> None:
@@ -139,7 +139,7 @@ def _best_epoch(run: Run, trial: str) -> int:
 def test_code_that_is_not_the_runs_is_told(
     command: Command, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.cli.chosen.code_fingerprint", lambda _: "another")
+    monkeypatch.setattr("bench.cli.chosen.code_fingerprint", lambda *_: "another")
     code, _, err = command("export", made, "lora-000", "--to", "x")
     assert code == 0
     assert "is not that of the run any more" in err
@@ -244,12 +244,16 @@ def test_a_damaged_checkpoint_is_told(command: Command, copy: Path, run: Run) ->
     assert not Path("x").exists()
 
 
-def test_what_is_no_export_and_bad_rows_are_told_together(command: Command) -> None:
+def test_what_is_no_export_and_bad_rows_are_told_together(command: Command, made: Path) -> None:
     Path("rows.jsonl").write_text("{}\n[]\n")
     code, _, err = command("predict", "nowhere", "rows.jsonl", "--out", "answers.txt")
     assert code == 2
-    for told in ("no paretune.json here", "must end in .csv", "rows.jsonl:1: question",
-                 "rows.jsonl:2: row"):  # fmt: skip
+    for told in ("no paretune.json here", "must end in .csv"):
+        assert told in " ".join(err.split())
+    command("export", made, "linear-000", "--to", "x")
+    code, _, err = command("predict", "x", "rows.jsonl", "--out", "answers.txt")
+    assert code == 2
+    for told in ("must end in .csv", "rows.jsonl:1: question", "rows.jsonl:2: row"):
         assert told in " ".join(err.split())
 
 

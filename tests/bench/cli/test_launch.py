@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import parcel
 from bench.cli.known_jobs import MOST, KnownJob, known_jobs, meant, remember
-from bench.cli.launch import _is_folder, _remember, shell_path
+from bench.cli.launch import _is_here, _remember, shell_path
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.errors import ClusterError, Faults
 from tests.asking import Command
@@ -93,7 +93,7 @@ def test_a_known_dataset_is_not_taken_for_a_folder_of_that_name(
     write_dataset(tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
 
-    assert [_is_folder(name) for name in ("elementary", "mine", "none")] == [False, True, False]
+    assert [_is_here(name) for name in ("elementary", "mine", "none")] == [False, True, False]
 
 
 def test_an_unknown_option_of_the_sweep_is_a_usage_error(command: Command, nobody: str) -> None:
@@ -207,3 +207,21 @@ def test_a_server_elsewhere_that_lets_in_everyone_is_refused(command: Command, h
     assert code == 2
     assert "asks for no token" in told
     assert "--insecure-cluster" in told
+
+
+def test_a_dataset_goes_along_as_a_folder_of_tables_or_as_one_file(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name in ("train.csv", "validation.csv", "test.csv", "notes.txt"):
+        (folder / name).write_text("text,label\n")
+    (tmp_path / "mine.csv").write_text("text,label\n")
+    copies = [
+        Copy(option="--dataset", folder=folder),
+        Copy(option="--dataset", folder=tmp_path / "mine.csv"),
+    ]
+    with zipfile.ZipFile(write_parcel(tmp_path / "parcel.zip", None, copies)) as parcel:
+        assert sorted(parcel.namelist()) == [
+            "inputs/dataset/mine.csv",
+            *(f"inputs/dataset/texts/{split}.csv" for split in ("test", "train", "validation")),
+        ]
+    assert copies[1].there == "inputs/dataset/mine.csv"

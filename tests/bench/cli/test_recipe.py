@@ -19,6 +19,7 @@ from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.study import load_study
 from bench.study_record import StudyRecord
+from bench.tasks.multiple_choice import MultipleChoice
 from bench.trial import Trial
 from bench.workbench import Workbench
 from strategies.lora import LoRA
@@ -36,6 +37,7 @@ def configuration(strategy: Strategy, rate: float, seed: int = 3) -> TrialRecord
         study="demo",
         arm="arm",
         number=7,
+        task=MultipleChoice(),
         strategy=strategy,
         learning_rate=rate,
         seed=seed,
@@ -247,5 +249,5 @@ def test_the_program_trains_the_very_same_model_and_loads_it(
     assert told[-1] == f"completed {record.accuracy.validation}"
     workbench = names["workbench"]
     answers = workbench.answers(names["model"], workbench.validation)
-    assert tuple(answers.tolist()) == record.accuracy.predictions
+    assert tuple(answers.given.tolist()) == record.accuracy.predictions
     assert (folder / "prompt-002.safetensors").is_file()

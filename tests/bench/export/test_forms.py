@@ -14,11 +14,13 @@ from torch import nn
 from bench.errors import ExportRefused, StorageError
 from bench.export.forms import FORMS
 from bench.export.native import Native
-from bench.export.sample import sample_questions
 from bench.export.snippet import snippet
 from bench.export.trained import Trained
 from bench.export.write import Checked, write_export
 from bench.strategy import Strategy, installed_strategies
+from bench.task import AnyTask
+from bench.tasks.multiple_choice import MultipleChoice
+from bench.tasks.sequence_classification import SequenceClassification
 from strategies.full import Full
 from strategies.lora import LoRA
 from strategies.prefix import Prefix
@@ -49,6 +51,10 @@ REASONS = {
     ("prefix", "peft"): "which .* does not take",
     ("prompt", "merged"): "it answers by a Prompted",
 }
+LABELS = SequenceClassification(labels=("bad", "good", "rare"))
+PAIRS = SequenceClassification(labels=("no", "yes"), pairs=True)
+TASKS = {"questions": MultipleChoice(), "labels": LABELS, "pairs": PAIRS}
+
 ELSEWHERE = [
     ("lora", "peft", "bert", "cls"),
     ("prompt", "peft", "bert", "mean"),
@@ -62,8 +68,12 @@ ELSEWHERE = [
     ("prefix", "peft", "roberta", "cls"),
     ("prompt", "peft", "deberta-v2", "cls"),
     ("lora", "merged", "qwen3", "mean"),
+    ("lora", "peft", "bert", "cls", "labels"),
+    ("prefix", "peft", "qwen3", "last", "pairs"),
+    ("prompt", "peft", "bert", "cls", "pairs"),
+    ("full", "merged", "qwen3", "mean", "labels"),
 ]
-"""Strategy, form, family and pooling of what is loaded where paretune is not."""
+"""Strategy, form, family, pooling and task of what is loaded where paretune is not."""
 
 
 def no_card(_: Checked) -> str:
@@ -85,11 +95,19 @@ def test_every_form_does_so_in_the_other_families(tmp_path: Path, name: str, fam
     check_forms(tmp_path, name, family)
 
 
-def check_forms(folder: Path, name: str, family: str) -> None:
+@pytest.mark.parametrize("task", [LABELS, PAIRS], ids=["labels", "pairs"])
+@pytest.mark.parametrize("name", FITS)
+def test_every_form_does_so_for_labelled_texts(
+    tmp_path: Path, name: str, task: SequenceClassification
+) -> None:
+    check_forms(tmp_path, name, "bert", task)
+
+
+def check_forms(folder: Path, name: str, family: str, task: AnyTask = TASKS["questions"]) -> None:
     strategy = installed_strategies().found[name]()
     if reason := strategy.refuse(CONFIGS[family]()):
         pytest.skip(reason)
-    trained = make_trained(folder / "model", strategy, family)
+    trained = make_trained(folder / "model", strategy, family, task)
     fitting = FITS[name] - ({"peft"} if name == "prefix" and family in NO_PAST else set())
     for form in FORMS.values():
         target = folder / form.name
@@ -126,13 +144,12 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Logit
     """Logits by the programs of cards, in one process without paretune, and what made them."""
     folder = tmp_path_factory.mktemp("elsewhere")
     made = {}
-    for name, form, family, pooling in ELSEWHERE:
-        strategy = installed_strategies().found[name]()
-        trained = make_trained(folder / family, strategy, family, pooling=pooling)
-        key = label(name, form, family, pooling)
+    for name, form, family, pooling, *task in ELSEWHERE:
+        strategy, learnt = installed_strategies().found[name](), TASKS[(*task, "questions")[0]]
+        trained = make_trained(folder / family, strategy, family, learnt, pooling=pooling)
+        key = label(name, form, family, pooling, *task)
         made[key] = exported(folder / key, trained, form), trained
-    questions = sample_questions(next(iter(made.values()))[1].tokenizer)
-    found = logits_elsewhere([export for export, _ in made.values()], questions)
+    found = logits_elsewhere(dict(made.values()))
     return {key: (given, made[key][1]) for key, given in zip(made, found, strict=True)}
 
 
@@ -216,6 +233,22 @@ def test_a_multiple_choice_class_is_used_where_it_computes_the_same(tmp_path: Pa
         assert (target / "head.safetensors").exists() == (family == "bert")
     assert "`ElectraForMultipleChoice` computes the same" in told["electra"]
     assert "`BertForMultipleChoice` reads `bert.pooler.dense` too" in told["bert"]
+
+
+def test_the_head_for_labels_lies_beside_what_would_read_more(tmp_path: Path) -> None:
+    trained = make_trained(tmp_path / "model", LoRA(), "bert", LABELS)
+    target, manifest = tmp_path / "x", make_manifest(trained, "merged")
+    (told,) = write_export(FORMS["merged"], trained, manifest, target, no_card).told
+    assert "`BertForSequenceClassification` reads `bert.pooler.dense` too" in told
+    assert load_file(target / "head.safetensors")["weight"].shape[0] == len(LABELS.labels)
+
+
+def test_a_head_without_a_bias_is_not_taken_for_one_with_it(tmp_path: Path) -> None:
+    trained = make_trained(tmp_path / "model", LoRA(), "qwen3", LABELS)
+    (told,) = write_export(
+        FORMS["merged"], trained, make_manifest(trained, "merged"), tmp_path / "x", no_card
+    ).told
+    assert "`Qwen3ForSequenceClassification` has no `score.bias`" in told
 
 
 class Wrong(Native):

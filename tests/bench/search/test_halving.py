@@ -91,7 +91,7 @@ def test_the_most_accurate_trial_always_comes_first() -> None:
             Point(generator.randint(0, 9) / 10, generator.randint(1, 9))
             for _ in range(generator.randint(1, 12))
         ]
-        best = min(points, key=lambda point: (-point.accuracy, point.parameters))
+        best = min(points, key=lambda point: (-point.rank, point.parameters))
         order = ranking(points)
         assert order[0] == points.index(best)
         assert sorted(order) == list(range(len(points)))

@@ -13,6 +13,7 @@ from bench.search.plan import Plan
 from bench.share import Share
 from bench.space import Choice, Integer, Space, Uniform, Value
 from bench.spec import TrainSettings, TrialSpec
+from bench.tasks.multiple_choice import MultipleChoice
 from strategies.full import Full
 from strategies.lora import LoRA
 
@@ -51,6 +52,7 @@ def spec(arm: Arm, number: int, values: Mapping[str, Value]) -> TrialSpec:
         study="test",
         arm=arm.name,
         number=number,
+        task=MultipleChoice(),
         strategy=strategy,
         learning_rate=learning_rate,
         seed=0,

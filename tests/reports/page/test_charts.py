@@ -11,6 +11,7 @@ import vl_convert
 
 from bench.record import TrialRecord
 from bench.study_record import Run
+from bench.task_record import BaselineScore
 from reports.analysis import Analysis, analyse
 from reports.page.chart_parts import Chart, arm_names, by_arm, faintness
 from reports.page.charts import charts
@@ -65,7 +66,8 @@ def test_the_axes_hold_every_interval_and_guessing(analysis: Analysis) -> None:
 
 
 def test_accuracy_has_no_axis_beyond_0_and_1() -> None:
-    run = Run.of(study(("full",), planned=1, contexts={"full": "c"}, chance=0.0), [
+    nothing = BaselineScore(name="random", said="guessing", scores={"accuracy": 0.0})
+    run = Run.of(study(("full",), planned=1, contexts={"full": "c"}, baselines=(nothing,)), [
         trial("full", right=500, context="c")], None)  # fmt: skip
     assert domains(analyse(run))[1] == (0.0, 1.0)
 
