@@ -182,7 +182,10 @@ def _folder(folder: Path) -> dict[str, Source]:
     usual = there[0] if there else ".jsonl"
     missing = [f"{split}{usual}" for split in SPLITS if not found[split]]
     if missing:
-        faults.append(f"{folder}: {', '.join(missing)} missing; all three splits are needed")
+        faults.append(
+            f"{folder}: {', '.join(missing)} missing; all three splits are needed, or one"
+            " file as --dataset, which is split"
+        )
     if faults:
         raise DataError(*faults)
     return {split: read_source(paths[0]) for split, paths in found.items()}

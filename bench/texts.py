@@ -120,11 +120,17 @@ def _label(value: object) -> str | None:
     return " ".join(str(value).split()) if is_text(value) and str(value).strip() != "-1" else None
 
 
+def called(names: Sequence[str | None], fields: Collection[str]) -> str | None:
+    """The field that has the first of these names that any has, in capitals or not."""
+    known = {str(field).casefold(): field for field in reversed(list(fields))}
+    return next((known[name] for name in names if name in known), None)
+
+
 def column(
     role: str, asked: str | None, usual: Sequence[str], fields: Collection[str], faults: Faults
 ) -> str | None:
     """The column that was named, or the first of the usual ones that is there."""
-    found = asked if asked is not None else next((name for name in usual if name in fields), None)
+    found = asked if asked is not None else called(usual, fields)
     if found is None or found not in fields:
         known = ", ".join(map(str, fields))
         said = f"--{role}-column" + (f" {asked}" if asked is not None else "")

@@ -22,7 +22,7 @@ from bench.autoscaling import limits_of
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "ray_cluster.yaml"
 TEXT = SHIPPED.read_text(encoding="utf-8")
-GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "run-on-a-cluster.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, flags=re.MULTILINE | re.DOTALL)
 FILES = [TEXT, *(text for kind, text in BLOCKS if kind == "yaml" and "cluster_name:" in text)]
 SECRET = re.compile(r"AKIA[0-9A-Z]{16}|hf_\w{20,}|(?i:secret|password|token)\s*[:=]\s*[\w+/]{16,}")

@@ -29,7 +29,16 @@ from bench.task import (
     Task,
     Words,
 )
-from bench.texts import USUAL, USUAL_LABELS, AskingReader, LabelledText, Reader, column, some
+from bench.texts import (
+    USUAL,
+    USUAL_LABELS,
+    AskingReader,
+    LabelledText,
+    Reader,
+    called,
+    column,
+    some,
+)
 
 if TYPE_CHECKING:
     from bench.batches import Batch
@@ -71,8 +80,8 @@ class SequenceClassification(Task[LabelledText]):
     @classmethod
     def recognises(cls, fields: Collection[str], columns: Columns) -> bool:
         """Rows with a text and a label of usual names, or any if a column was named."""
-        usual = not set(USUAL).isdisjoint(fields) and not set(USUAL_LABELS).isdisjoint(fields)
-        return columns != NO_COLUMNS or usual
+        usual = called(tuple(USUAL), fields) and called(USUAL_LABELS, fields)
+        return columns != NO_COLUMNS or usual is not None
 
     @classmethod
     def reading(cls, fields: Collection[str], columns: Columns) -> Reading[LabelledText]:
@@ -80,8 +89,7 @@ class SequenceClassification(Task[LabelledText]):
         faults = Faults()
         text = column("text", columns.text, tuple(USUAL), fields, faults)
         label = column("label", columns.label, USUAL_LABELS, fields, faults)
-        beside = (USUAL.get(text or ""),) if columns.pair is None else ()
-        pair = columns.pair or next((name for name in beside if name in fields), None)
+        pair = columns.pair or called((USUAL.get((text or "").casefold()),), fields)
         if columns.pair is not None:
             column("pair", columns.pair, (), fields, faults)
         named = [name for name in (text, pair, label) if name is not None]

@@ -438,3 +438,12 @@ def test_baselines_of_labels_worked_by_hand() -> None:
     found = {b.name: accuracy(b.outcome(right)) for b in CLASSES.baselines(train, scored)}
     # By prior: 1/2 for the first, 1/4 for the second; the majority is good.
     assert found == {"random": pytest.approx((1 / 2 + 1 / 4) / 2), "majority": 0.5}
+
+
+def test_usual_names_are_known_in_capitals_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    rows = "".join(f"a {n},b {n},{'yes' if n % 2 else 'no'}\n" for n in range(40))
+    path.write_text(f"Sentence1,SENTENCE2,Label\n{rows}")
+    dataset = load_dataset(str(path))
+    assert dataset.columns.named == {"text": "Sentence1", "pair": "SENTENCE2", "label": "Label"}
+    assert dataset.task.settings == {"labels": ("no", "yes"), "pairs": True}

@@ -1,4 +1,4 @@
-"""The distribution that docs/plugins.md shows is built, installed and swept with, as it stands."""
+"""The distribution of docs/add-a-strategy.md is built, installed and swept with, as it stands."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from tests.folders import write_dataset, write_model
 from tests.tiny import LAYERS, WIDTH
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "plugins.md"
+PAGE = ROOT / "docs" / "add-a-strategy.md"
 FILE = re.compile(r"`([\w.-]+)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 LONGEST = 35
 """Lines of the method itself: the page says that a method is short."""
 
 BROKEN = "import no_such_library_at_all\n"
-POINTS = "[paretune.strategies]\nbroken = broken_methods:Mine\n"
 
 
 @dataclass(frozen=True, kw_only=True)
