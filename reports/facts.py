@@ -8,6 +8,7 @@ from dataclasses import asdict
 from bench.record import Environment
 from bench.study_record import Run
 from reports import show
+from reports.metrics import METRICS, searched
 from reports.table import Cell, Table
 
 
@@ -36,6 +37,32 @@ def spaces(run: Run) -> Table:
         ),
         texts=4,
     )
+
+
+def learnt(run: Run) -> Table:
+    """What was learnt: the task, what the training data settled of it, fields, and objective."""
+    study = run.study
+    settled = ((name.replace("_", " "), value) for name, value in study.task_settings.items())
+    return Table(
+        name="learnt",
+        headings=("what was learnt", "value"),
+        rows=(
+            ("task", study.task),
+            *((name, _said(value)) for name, value in settled),
+            *((f"{role} column", name) for role, name in study.columns.items()),
+            ("objective", METRICS[searched(study)].pointed),
+        ),
+        texts=2,
+    )
+
+
+def _said(value: object) -> str:
+    """What a task has settled, in words; of many names the first and how many there are."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple) and value:
+        return f"{len(value)}: {show.some([str(one) for one in value])}"
+    return str(value)
 
 
 def splits(run: Run) -> Table:

@@ -9,7 +9,7 @@ from reports import show
 from reports.analysis import Analysis, Entry
 from reports.confirmed import Confirmed, confirmed
 from reports.escape import headline
-from reports.metrics import Metric, metric
+from reports.metrics import JUDGED, Metric, metric
 from reports.metrics import tested as objective
 from reports.standings import Standing, standings
 
@@ -119,6 +119,13 @@ def rows(analysis: Analysis, sort: str | None = None) -> list[Row]:
         return found
     decisive = metric(sort)
     return sorted(found, key=lambda row: _place(row, decisive))
+
+
+def judged(analysis: Analysis) -> tuple[str, ...]:
+    """Metrics of answers to test that any arm has; none where accuracy is all there is."""
+    leaders = analysis.leaders
+    found = [name for name in JUDGED if any(one.cost(name) is not None for one in leaders)]
+    return tuple(found) if found != [BY_RANK] else ()
 
 
 def _place(row: Row, decisive: Metric) -> tuple[bool, bool, float]:

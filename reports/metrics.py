@@ -41,6 +41,16 @@ class Metric:
         value: float | None = at(record, self.path)
         return value
 
+    @property
+    def pointed(self) -> str:
+        """Its label with an arrow to where better values are."""
+        return f"{self.label} {'↑' if self.higher_is_better else '↓'}"
+
+    @property
+    def end(self) -> str:
+        """Where better values are, as a word."""
+        return "highest" if self.higher_is_better else "lowest"
+
     def rank(self, value: float) -> float:
         """A key that sorts better values first."""
         return -value if self.higher_is_better else value
@@ -90,6 +100,9 @@ def tested(study: StudyRecord) -> str:
     """The same on test."""
     return f"test_{study.objective}"
 
+
+JUDGED = tuple(f"test_{name}" for name in SCORES)
+"""What answers to the test split are judged by."""
 
 METRICS = {
     metric.name: metric

@@ -1,4 +1,4 @@
-"""Tables of what came out: the fronts of tested candidates and of the search, and all pairs."""
+"""Tables of what came out: metrics of the arms, fronts of tests and search, and all pairs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis
 from reports.front import points
+from reports.leaderboard import judged, rows
 from reports.metrics import METRICS, searched
 from reports.statistics.uncertainty import Estimate
 from reports.table import Cell, Table, figure
 from reports.text import notes
+
+
+def scores(analysis: Analysis) -> Table:
+    """One row per tested arm as the leaderboard has them: medians over seeds of every metric.
+
+    It has no rows where accuracy is the only one.
+    """
+    names = judged(analysis)
+    return Table(
+        name="test-metrics",
+        headings=("arm", *(METRICS[name].pointed for name in names), "seeds"),
+        rows=tuple(
+            (row.arm, *(figure(name, row.cost(name)) for name in names), row.seeds)
+            for row in rows(analysis)
+            if names and row.entry
+        ),
+        sortable=True,
+    )
 
 
 def front(analysis: Analysis) -> Table:

@@ -49,6 +49,16 @@ def listing(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+MOST_NAMES = 6
+"""Names that are said; of more it is said how many."""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names in a sentence, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return listing([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
+
+
 def count(value: float) -> str:
     """A count in full: ``294,912``."""
     return f"{int(value):,}"

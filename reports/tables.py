@@ -13,7 +13,7 @@ from reports.analysis import Analysis
 from reports.devices import devices_of
 from reports.frames import frame
 from reports.front import points
-from reports.leaderboard import Row, rows
+from reports.leaderboard import Row, judged, rows
 from reports.metrics import METRICS
 from reports.standings import Standing, in_order, standings
 from reports.statistics.uncertainty import Estimate
@@ -86,6 +86,29 @@ _NOBODY = Row(
 def _over(estimate: Estimate, words: TaskWords) -> str:
     """What an interval speaks of."""
     return f"seeds and {words.examples}" if estimate.of_seeds else words.examples
+
+
+def metrics_table(analysis: Analysis) -> pd.DataFrame | None:
+    """One row per tested arm as the leaderboard has them: medians over seeds of every metric.
+
+    Args:
+        analysis: the run.
+
+    Returns:
+        ``None`` where accuracy is the only one.
+    """
+    names = judged(analysis)
+    if not names:
+        return None
+    board = [row for row in rows(analysis) if row.entry]
+    return frame(
+        {
+            "arm": [row.arm for row in board],
+            "trial": [row.chosen and row.chosen.trial for row in board],
+            "seeds_done": [row.done for row in board],
+            **{name: [row.cost(name) for row in board] for name in names},
+        }
+    )
 
 
 def search_table(run: Run) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from reports.frames import fit_for_csv
 from reports.page.html import html_report
 from reports.tables import (
     leaderboard_table,
+    metrics_table,
     pairwise_table,
     pareto_table,
     search_pareto_table,
@@ -32,6 +33,7 @@ def render(run: Run, importances: Mapping[str, Mapping[str, float]]) -> dict[str
     tables = {
         "trials": trials_table(run),
         "leaderboard": leaderboard_table(analysis),
+        "metrics": metrics_table(analysis),
         "pairwise": pairwise_table(analysis),
         "pareto": pareto_table(analysis),
         "search": search_table(run),
@@ -42,7 +44,7 @@ def render(run: Run, importances: Mapping[str, Mapping[str, float]]) -> dict[str
         "report.md": report(analysis).encode(),
         "report.html": html_report(analysis).encode(),
         "leaderboard.tex": latex_tables(analysis).encode(),
-        **{f"{name}.csv": fit_for_csv(table) for name, table in tables.items()},
+        **{f"{name}.csv": fit_for_csv(one) for name, one in tables.items() if one is not None},
         **{f"{name}.png": picture.png for name, picture in pictures.items()},
         **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
     }

@@ -146,6 +146,7 @@ def _tables(analysis: Analysis) -> dict[str, Any]:
         "trial_count": len(trials),
         "first_page": page_tables.trials(trials[:FIRST_PAGE]),
         "tables": {
+            "scores": results.scores(analysis),
             "front": results.front(analysis),
             "search_front": results.search_front(run),
             "pairs": results.pairs(analysis),
@@ -154,6 +155,7 @@ def _tables(analysis: Analysis) -> dict[str, Any]:
             "failures": page_tables.failures(trials),
             "settings": facts.settings(run),
             "spaces": facts.spaces(run),
+            "learnt": facts.learnt(run),
             "splits": facts.splits(run),
             "baselines": page_tables.baselines(run),
             "provenance": facts.provenance(run),

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 
 from bench.metrics import METRICS as SCORES
 from bench.study_record import Run, StudyRecord
-from bench.task_record import TaskWords
 from reports import show
 from reports.analysis import Analysis, Entry, Place
 from reports.confirmed import confirmed
 from reports.escape import Markdown, markdown
 from reports.leaderboard import Row, rows
 from reports.standings import Standing, best_trials, standings
-from reports.text import notes
+from reports.text import headline, notes
 
 
 def summary(analysis: Analysis) -> list[Markdown]:
@@ -26,47 +25,15 @@ def summary(analysis: Analysis) -> list[Markdown]:
     leaders = analysis.leaders
     if leaders:
         sentences = [
-            _leader(leaders, analysis.run.study.words),
+            headline.by_objective(analysis),
+            headline.by_accuracy(analysis),
             _untold(analysis),
             _cheapest(leaders),
             _front(analysis),
             _caution(analysis),
         ]
         return [Markdown(sentence) for sentence in sentences if sentence]
-    return [Markdown(_search_leader(analysis.run))]
-
-
-def _search_leader(run: Run) -> str:
-    best = best_trials(run.searched)
-    if not best:
-        return "No trial was completed, so there is nothing to compare."
-    leader = next(row.best for row in standings(run.study, run.searched) if row.best)
-    assert leader.score is not None  # best trials are completed
-    goal = SCORES[run.study.objective]
-    end = "highest" if goal.higher_is_better else "lowest"
-    assert leader.parameters is not None
-    many = f"Of {len(best)} arms with a result, " if len(best) > 1 else ""
-    return (
-        f"{many}**{markdown(leader.arm)}** has the {end} validation {goal.label}:"
-        f" {show.share(leader.score)}, with"
-        f" {show.count(leader.parameters.trained)} trained parameters. No arm's choice has answered"
-        f" the test split yet: arms are ordered by validation {goal.label}, which is optimistic, on"
-        " one seed each."
-    )
-
-
-def _leader(leaders: Sequence[Entry], words: TaskWords) -> str:
-    first = leaders[0]
-    accuracy, seeds = first.accuracy, len(first.seeds.values)
-    many = f"Of {len(leaders)} tested arms, " if len(leaders) > 1 else ""
-    over = f"seeds and {words.examples}" if accuracy.of_seeds else f"{words.examples} only"
-    of = f"the mean of {seeds} seeds" if seeds > 1 else "on one seed"
-    return (
-        f"{many}**{markdown(first.arm)}** has the highest test accuracy:"
-        f" {show.share(accuracy.value)}, {of} (95 % interval"
-        f" {show.interval(accuracy.low, accuracy.high)}, over {over}), with"
-        f" {show.count(_parameters(first))} trained parameters."
-    )
+    return [Markdown(headline.searched(analysis.run))]
 
 
 def _untold(analysis: Analysis) -> str:
@@ -108,9 +75,6 @@ _PLACES: dict[Place, str] = {
     "dominated": "Not on it",
 }
 
-MOST_NAMES = 6
-"""Candidates that a sentence names; of more it says how many."""
-
 
 def _front(analysis: Analysis) -> str:
     sure = f" in at least 95 % of resamples ({notes.interval_over(analysis)})"
@@ -120,16 +84,11 @@ def _front(analysis: Analysis) -> str:
     }
     named["front"] = named["front"] or ["none"]
     said = (
-        f"{_PLACES[place]}{'' if place == 'ambiguous' else sure}: {_some(names)}."
+        f"{_PLACES[place]}{'' if place == 'ambiguous' else sure}: {show.some(names)}."
         for place, names in named.items()
         if names
     )
     return " ".join(said)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return show.listing([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
 
 
 def _caution(analysis: Analysis) -> str:

@@ -5,20 +5,21 @@ All of them are Markdown with foreign text escaped; ``None`` where there is noth
 
 from __future__ import annotations
 
-from bench.metrics import ACCURACY, METRICS
+from bench.metrics import ACCURACY
 from bench.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed
 from reports.escape import Markdown, headline, markdown
+from reports.metrics import METRICS, searched
 
 
 def optimistic(run: Run) -> Markdown:
     """For every table and figure of what the search went by."""
-    goal = METRICS[run.study.objective]
-    end = "highest" if goal.higher_is_better else "lowest"
+    goal = METRICS[searched(run.study)]
+    label = f"{goal.label[:1].upper()}{goal.label[1:]}"
     return Markdown(
-        f"Validation {goal.label} is the {end} of the arm's trials and therefore optimistic: it"
+        f"{label} is the {goal.end} of the arm's trials and therefore optimistic: it"
         f" chooses configurations and says little of how well they do on new"
         f" {markdown(run.study.words.examples)}."
     )

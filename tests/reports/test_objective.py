@@ -9,8 +9,9 @@ from bench.study_record import Candidate, Freeze, Run
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
 from reports.recommend import Advice, Wishes, recommend
+from reports.text.findings import summary
 from reports.text.markdown import report
-from tests.reports.records import study, trial
+from tests.reports.records import one_seed_run, study, trial
 
 GOAL = "macro_f1"
 CONTEXT = "abcd000011112222"
@@ -46,6 +47,34 @@ def analysis() -> Analysis:
     )
     freeze = Freeze(searched="0" * 16, seeds=(), candidates=candidates)
     return analyse(Run.of(asked, records, freeze))
+
+
+def test_the_summary_begins_with_what_the_search_went_by() -> None:
+    first, second, *_ = summary(analysis())
+    assert first == (
+        "The search went by macro-F1: of 3 tested arms, **lora** has the highest test macro-F1,"
+        " 0.620, on one seed, with 74,113 trained parameters. What follows is of accuracy."
+    )
+    assert second.startswith("Of 3 tested arms, **full** has the highest test accuracy: 0.800")
+
+
+def test_the_summary_leads_by_the_lowest_where_lower_is_better() -> None:
+    first = summary(_by_error(test=0.1))[0]
+    assert "**lora** has the lowest test expected calibration error, 0.100, on one seed" in first
+
+
+def test_an_objective_that_no_test_tells_is_said_to_be_unknown() -> None:
+    first = summary(_by_error(test=None))[0]
+    assert first == "The search went by expected calibration error, which is not known of any test."
+
+
+def _by_error(test: float | None) -> Analysis:
+    record = trial("lora", test=300)
+    assert record.test is not None
+    scores = {} if test is None else {"calibration_error": test}
+    tested = record.model_copy(update={"test": record.test.model_copy(update={"scores": scores})})
+    asked = study(("lora",), planned=1, objective="calibration_error")
+    return analyse(one_seed_run(asked, [tested]))
 
 
 def test_the_front_of_the_search_shows_what_it_is_the_front_of() -> None:

@@ -119,8 +119,8 @@ def test_the_report_has_every_file_and_every_column(first: Run) -> None:
     figures = {path.stem for path in report.glob("*.png")}
     assert {"pareto", "seeds", "pairwise", "learning", "timing", "hypervolume"} <= figures
     assert sorted(path.name for path in report.iterdir() if path.stem not in figures) == [
-        "leaderboard.csv", "leaderboard.tex", "report.html", "report.md", "search.csv",
-        "search_pareto.csv", "trials.csv",
+        "leaderboard.csv", "leaderboard.tex", "metrics.csv", "report.html", "report.md",
+        "search.csv", "search_pareto.csv", "trials.csv",
     ]  # fmt: skip
     assert all((report / f"{name}.svg").exists() for name in figures)
     assert (report / "pairwise.csv").exists()
