@@ -147,7 +147,7 @@ def _data(run: Run) -> Iterable[str]:
 
 
 def _baselines(analysis: Analysis) -> Iterable[str]:
-    """Arms whose interval holds the best baseline; before any test, whose best trial is no better.
+    """Arms that are no better than the best baseline: by their interval on test, if there is one.
 
     Guessing alone would not do: where one label is far more frequent than the others, whoever
     always gives that one is more accurate than guessing and has learnt nothing.
@@ -155,13 +155,18 @@ def _baselines(analysis: Analysis) -> Iterable[str]:
     run = analysis.run
     best = max(run.study.baselines, key=lambda baseline: baseline.scores[ACCURACY])
     height = best.scores[ACCURACY]
-    leaders = {entry.arm: entry.accuracy.low for entry in analysis.leaders}
-    searched = {
-        arm: record.accuracy.validation
-        for arm, record in best_trials(run.searched).items()
-        if record.accuracy
-    }
-    below = [markdown(arm) for arm, value in (leaders or searched).items() if value <= height]
-    if below:
-        cannot = "Cannot be told from" if leaders else "No better than"
-        yield f"{cannot} {markdown(best.said)} ({show.share(height)}): {', '.join(below)}."
+    below: dict[str, list[str]] = {}
+    for entry in analysis.leaders:
+        if entry.accuracy.low <= height:
+            how = "Worse than" if entry.accuracy.high < height else "Cannot be told from"
+            below.setdefault(how, []).append(entry.arm)
+    if not analysis.leaders:
+        below["No better than"] = [
+            arm
+            for arm, record in best_trials(run.searched).items()
+            if record.accuracy and record.accuracy.validation <= height
+        ]
+    told = f"{markdown(best.said)} ({show.share(height)} on validation)"
+    for how in sorted(below):
+        if below[how]:
+            yield f"{how} {told}: {', '.join(map(markdown, below[how]))}."

@@ -79,7 +79,7 @@ def test_a_tested_arm_is_told_from_guessing_by_its_interval_not_by_its_best_tria
     records = [trial("lora", right=200, test=140), trial("full", right=120, test=160)]
     asked = study(("lora", "full"), planned=1, baselines=_with(("guessing", 0.25)))
     text = _said(one_seed_run(asked, records))
-    assert text == "Cannot be told from guessing (0.250): lora."
+    assert text == "Cannot be told from guessing (0.250 on validation): lora."
 
 
 def test_an_arm_that_always_gives_the_frequent_label_is_warned_of_though_guessing_is_worse() -> (
@@ -90,7 +90,17 @@ def test_an_arm_that_always_gives_the_frequent_label_is_warned_of_though_guessin
     asked = study(("lora", "full"), planned=1, baselines=baselines)
     records = [trial("lora", test=400), trial("full", test=450)]
     text = _said(one_seed_run(asked, records))
-    assert text == "Cannot be told from the most frequent label (0.800): lora."
+    assert text == "Cannot be told from the most frequent label (0.800 on validation): lora."
+
+
+def test_an_arm_that_is_worse_than_a_baseline_is_not_said_to_be_like_it() -> None:
+    # Wilson's interval of 300 of 500 ends at 0.642
+    asked = study(("lora", "full"), planned=1, baselines=_with(("the longest choice", 0.8)))
+    records = [trial("lora", test=300), trial("full", test=400)]
+    assert _said(one_seed_run(asked, records)).splitlines() == [
+        "Cannot be told from the longest choice (0.800 on validation): full.",
+        "Worse than the longest choice (0.800 on validation): lora.",
+    ]
 
 
 def test_truncation_guessing_and_left_out_plugins_are_warned_of() -> None:
@@ -99,5 +109,5 @@ def test_truncation_guessing_and_left_out_plugins_are_warned_of() -> None:
     asked = study(("lora",), planned=1, truncated=0.3, left_out=left_out, baselines=baselines)
     text = _said(one_seed_run(asked, [trial(right=120)]))
     assert "30.0% of the sequences were cut at 128 tokens." in text
-    assert "No better than guessing (0.250): lora." in text
+    assert "No better than guessing (0.250 on validation): lora." in text
     assert r"Left out: plug-in 'x' \| broke" in text
