@@ -101,6 +101,7 @@ def test_a_head_has_a_row_per_label(run: Run) -> None:
     assert heads == {3 * (32 + 1)}
 
 
+@pytest.mark.slow
 def test_the_same_command_runs_nothing_again(swept: Path) -> None:
     before = {path.name: path.read_bytes() for path in (swept / "run/trials").iterdir()}
     again = paretune(*COMMAND, folder=swept)
