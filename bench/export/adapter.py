@@ -18,7 +18,7 @@ from bench.export.form import Form
 from bench.export.head import head_use, read_use, with_head, write_head
 from bench.export.manifest import HeadUse, Manifest
 from bench.export.snippet import TYPES
-from bench.export.trained import Trained, find_base, task_told
+from bench.export.trained import Trained, task_told
 from bench.source import ModelSource
 from bench.strategy import PeftAdapter
 
@@ -57,10 +57,6 @@ class Adapter(Form):
         use = head_use(width, trained.spec.settings, adapter)
         write_head(folder, model.head, use)
         return list(_told(use))
-
-    def base(self, folder: Path, manifest: Manifest, instead: str | None = None) -> ModelSource:
-        """The pretrained model."""
-        return find_base(manifest.base, instead)
 
     def load(self, folder: Path, manifest: Manifest, base: ModelSource) -> nn.Module:
         """Loads it by PEFT."""

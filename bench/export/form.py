@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,18 +37,20 @@ class Form(ABC):
             What the reader of the model card has to know of it, one sentence each.
         """
 
-    @abstractmethod
-    def base(self, folder: Path, manifest: Manifest, instead: str | None = None) -> ModelSource:
+    def base(
+        self, folder: Path, manifest: Manifest, pretrained: Callable[[], ModelSource]
+    ) -> ModelSource:
         """The model whose tokenizer, and maybe weights, an export is used with.
 
         Args:
             folder: the export.
             manifest: its own.
-            instead: where to look for the pretrained model; by default where it was.
+            pretrained: finds the pretrained model, which not every form needs.
 
         Raises:
             ModelError: it is not there, or not the same.
         """
+        return pretrained()
 
     @abstractmethod
     def load(self, folder: Path, manifest: Manifest, base: ModelSource) -> nn.Module:

@@ -17,7 +17,7 @@ from bench.export.forms import FORMS
 from bench.export.manifest import Manifest, read_manifest
 from bench.export.rows import read_rows
 from bench.export.scores import Tell, logits_of
-from bench.export.trained import task_told
+from bench.export.trained import find_base, task_told
 from bench.task import NO_COLUMNS, AnyTask, Asked, Columns, Example
 from bench.tokens import tokenise
 
@@ -84,7 +84,7 @@ def load_export(folder: Path, base: str | None = None) -> Loaded:
         )
     task = task_told(manifest.task, manifest.task_settings)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    source = form.base(folder, manifest, base)
+    source = form.base(folder, manifest, lambda: find_base(manifest.base, base))
     try:
         model = form.load(folder, manifest, source)
     except (OSError, ValueError, RuntimeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,7 +69,9 @@ class Merged(Form):
         write_head(folder, model.head, use)
         return [f"The scoring head lies beside it: {whole}."]
 
-    def base(self, folder: Path, manifest: Manifest, instead: str | None = None) -> ModelSource:
+    def base(
+        self, folder: Path, manifest: Manifest, pretrained: Callable[[], ModelSource]
+    ) -> ModelSource:
         """The export itself, which is a model folder."""
         return ModelSource(
             name=folder.name, address=str(folder), folder=folder, fingerprint=manifest.fingerprint

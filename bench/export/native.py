@@ -11,7 +11,7 @@ from torch import nn
 from bench.errors import ExportError, TrialRefused
 from bench.export.form import Form
 from bench.export.manifest import Manifest
-from bench.export.trained import Trained, find_base, spec_of
+from bench.export.trained import Trained, spec_of
 from bench.source import ModelSource
 
 WEIGHTS = "trained.safetensors"
@@ -32,10 +32,6 @@ class Native(Form):
         tensors = {name: tensor.cpu().contiguous() for name, tensor in trained.tensors.items()}
         save_file(tensors, folder / WEIGHTS)
         return [f"Loading needs paretune with the strategy `{trained.spec.strategy.name}`."]
-
-    def base(self, folder: Path, manifest: Manifest, instead: str | None = None) -> ModelSource:
-        """The pretrained model."""
-        return find_base(manifest.base, instead)
 
     def load(self, folder: Path, manifest: Manifest, base: ModelSource) -> nn.Module:
         """Adapts the pretrained model again and puts the tensors back."""

@@ -100,7 +100,7 @@ def write_export(
 def _apart(form: Form, trained: Trained, manifest: Manifest, draft: Path) -> float:
     """Largest difference of two logits, if it is small enough."""
     try:
-        loaded = form.load(draft, manifest, form.base(draft, manifest, str(trained.source.folder)))
+        loaded = form.load(draft, manifest, form.base(draft, manifest, lambda: trained.source))
         given = logits_of(loaded.to(trained.device), trained.sample, trained.device)
     except ExportError as error:
         raise _refused(form, trained, " ".join(error.problems)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ from torch import nn
 
 from bench.errors import ExportRefused, StorageError
 from bench.export.forms import FORMS
+from bench.export.load import load_export
 from bench.export.native import Native
+from bench.export.scores import logits_of
 from bench.export.snippet import snippet
-from bench.export.trained import Trained
+from bench.export.trained import Trained, find_base
 from bench.export.write import Checked, write_export
+from bench.measure import trained_tensors
+from bench.source import locate
 from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.task import AnyTask
 from bench.tasks.multiple_choice import MultipleChoice
@@ -25,9 +30,10 @@ from strategies.full import Full
 from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-from tests.exports import Logits, logits_elsewhere, make_manifest, make_trained, snippet_of
+from tests.exports import CPU, Logits, logits_elsewhere, make_manifest, make_trained, snippet_of
 from tests.peft_methods import OTHERS, WELL_KNOWN, peft
 from tests.tiny import CONFIGS
+from tests.trials import make_spec
 
 EQUAL = 1e-5
 NO_PAST = ("distilbert", "modernbert")
@@ -123,7 +129,8 @@ def check_forms(folder: Path, name: str, family: str, task: AnyTask = TASKS["que
         manifest = make_manifest(trained, form.name)
         if form.name in fitting:
             assert write_export(form, trained, manifest, target, no_card).apart <= EQUAL
-            loaded = form.load(target, manifest, form.base(target, manifest))
+            base = form.base(target, manifest, partial(find_base, manifest.base))
+            loaded = form.load(target, manifest, base)
             batches = trained.sample.shortest_first(3)
             with torch.no_grad():
                 for batch in batches:
@@ -287,6 +294,20 @@ def check_adapter(folder: Path, strategy: Strategy, family: str) -> None:
     manifest = make_manifest(trained, "peft")
     checked = write_export(FORMS["peft"], trained, manifest, folder / "x", no_card)
     assert checked.apart <= EQUAL
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_a_model_that_is_no_folder_of_its_own_is_read_back_too(tmp_path: Path, form: str) -> None:
+    source = locate("bundled")
+    spec = make_spec(LoRA(rank=2))
+    fresh = Trained(spec, source, {}).workbench.adapted(spec)
+    trained = Trained(spec, source, trained_tensors(fresh))
+    manifest = make_manifest(trained, form)
+    assert manifest.base.address == "bundled"
+    write_export(FORMS[form], trained, manifest, tmp_path / "x", no_card)
+    loaded = load_export(tmp_path / "x")
+    given = logits_of(loaded.model, trained.sample, CPU)
+    np.testing.assert_allclose(given, trained.logits, rtol=0, atol=EQUAL)
 
 
 class Wrong(Native):
