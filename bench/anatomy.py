@@ -107,8 +107,8 @@ def crowded(config: PretrainedConfig, tokens: int, taken: int) -> str | None:
         tokens: of the longest text.
         taken: positions before the text.
     """
-    most = positions(config)
-    if not taken or most is None or tokens + taken <= most:
+    most = positions(config) if taken else None
+    if most is None or tokens + taken <= most:
         return None
     return (
         f"{taken} positions before a text of {tokens} tokens are {tokens + taken}, the model has"

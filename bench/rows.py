@@ -136,13 +136,10 @@ def unreadable(name: str, rows: Iterable[Numbered]) -> list[str]:
         name: of the file or split.
         rows: of it.
     """
-
-    def never(row: Row, identifier: str) -> Example:
-        raise RowError("row: cannot be read")
-
-    faults: list[str] = []
-    examples_of(name, rows, never, faults, "row")
-    return faults
+    wrong = [
+        (number, fault) for number, row in rows if isinstance(row, RowError) for fault in row.faults
+    ]
+    return list(_placed(name, wrong)) or [f"{name}: holds no row"]
 
 
 def examples_of(

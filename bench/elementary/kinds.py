@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.elementary.generate import Item, capitalised, generate_items, with_article
@@ -40,15 +41,17 @@ def generate_kinds(seed: int = 0) -> dict[str, list[dict[str, object]]]:
 
 def _rows(items: Sequence[Item], split: str, seed: int) -> Iterator[dict[str, object]]:
     generator = random.Random(digest(f"kinds:{seed}:{split}"))
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
+    counts = Counter[str]()
     for item in items:
         wordings = _wordings(item.relation.phrasings, split)
         wording = wordings[int(generator.random() * len(wordings))]
         asked = item.asked or item.subject
         text = capitalised(wording.format(name=asked, a_name=with_article(asked)))
         label = LABELS[item.relation.kind]
-        if text not in seen and list(seen.values()).count(label) < MOST[split]:
-            seen[text] = label
+        if text not in seen and counts[label] < MOST[split]:
+            seen.add(text)
+            counts[label] += 1
             yield {"text": text, "label": label}
 
 

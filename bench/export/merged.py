@@ -142,7 +142,7 @@ def _with_own_head(
         config.summary_type, config.summary_use_proj = "first", False
         config.summary_activation = "linear"
         config.summary_last_dropout = trained.spec.settings.head_dropout
-    if not task.auto_class.grouped:
+    if not task.auto_class.grouped:  # the scores of a sequence are the answers, which have names
         config.id2label = dict(enumerate(task.described(task.specimen())[1]))
         config.label2id = {name: place for place, name in config.id2label.items()}
     built: PreTrainedModel = kind(copy.deepcopy(config)).eval()
