@@ -74,13 +74,7 @@ def load_dataset(
     """
     sources = find(name)
     kind, reading = _recognised(sources.splits, task, columns)
-    read, faults = dict[str, list[Example]](), list[str]()
-    for split, source in sources.splits.items():
-        examples = examples_of(source.name, source.rows, reading.read, faults, kind.words.example)
-        read[split] = examples
-    if faults:
-        raise DataError(*faults)
-    whole, cuts = _completed(read, kind.words)
+    whole, cuts = _completed(_read(sources.splits, reading, kind.words), kind.words)
     splits, overlaps = _without_overlap(whole, kind.words)
     emptied = [split for split in SPLITS if not splits[split]]
     if emptied:
@@ -117,6 +111,22 @@ def _recognised(
             " --task, or --text-column and --label-column"
         )
     return found[0], found[0].reading(fields, columns)
+
+
+def _read(
+    sources: Mapping[str, Source], reading: Reading[Any], words: Words
+) -> dict[str, list[Example]]:
+    """The examples of every split.
+
+    Raises:
+        DataError: with every fault of all of them.
+    """
+    read, faults = dict[str, list[Example]](), list[str]()
+    for split, source in sources.items():
+        read[split] = examples_of(source.name, source.rows, reading.read, faults, words.example)
+    if faults:
+        raise DataError(*faults)
+    return read
 
 
 def _completed(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from bench.errors import PluginError, StudyError
 from bench.metrics import METRICS
-from bench.plugins import Plugins, load_plugins
+from bench.plugins import Plugins, check_class, load_plugins
 from bench.task import AnyTask, Task, Words
 
 GROUP = "paretune.tasks"
@@ -58,23 +57,14 @@ def check_task(name: str, loaded: object) -> type[AnyTask]:
     Raises:
         PluginError: ``loaded`` is not a task class that keeps the contract.
     """
-    if not (isinstance(loaded, type) and issubclass(loaded, Task)):
-        raise PluginError(name, f"{loaded!r} is not a subclass of bench.task.Task")
-    if inspect.isabstract(loaded):
-        missing = ", ".join(sorted(loaded.__abstractmethods__))
-        raise PluginError(name, f"{loaded.__name__} does not define {missing}")
-    if getattr(loaded, "name", None) != name:
-        raise PluginError(name, f"{loaded.__name__}.name must be {name!r}, the entry point's name")
-    if not isinstance(getattr(loaded, "words", None), Words):
-        raise PluginError(name, f"{loaded.__name__}.words must be bench.task.Words")
-    if not isinstance(getattr(loaded, "reads", None), str):
-        raise PluginError(name, f"{loaded.__name__}.reads must say which fields its rows have")
-    parameters = loaded.__dict__.get("__dataclass_params__")
-    if parameters is None or not parameters.frozen:
-        raise PluginError(name, f"{loaded.__name__} must be a @dataclass(frozen=True)")
-    metrics = getattr(loaded, "metrics", ())
+    kind: type[AnyTask] = check_class(name, loaded, Task)
+    if not isinstance(getattr(kind, "words", None), Words):
+        raise PluginError(name, f"{kind.__name__}.words must be bench.task.Words")
+    if not isinstance(getattr(kind, "reads", None), str):
+        raise PluginError(name, f"{kind.__name__}.reads must say which fields its rows have")
+    metrics = getattr(kind, "metrics", ())
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown or not metrics:
         known = ", ".join(METRICS)
-        raise PluginError(name, f"{loaded.__name__}.metrics must be some of {known}")
-    return loaded
+        raise PluginError(name, f"{kind.__name__}.metrics must be some of {known}")
+    return kind

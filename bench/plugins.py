@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bench.errors import PluginError
 
@@ -56,6 +56,32 @@ def load_plugins(group: str, check: Callable[[str, object], T]) -> Plugins[T]:
         except PluginError as error:
             broken.append(error)
     return Plugins(found=found, broken=tuple(broken))
+
+
+def check_class(name: str, loaded: object, base: type[Any]) -> type[Any]:
+    """Checks what every class that is installed promises.
+
+    Args:
+        name: of the entry point.
+        loaded: what it points to.
+        base: the contract.
+
+    Raises:
+        PluginError: it is no frozen dataclass of that contract, leaves something of it out, or has
+            another name.
+    """
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise PluginError(
+            name, f"{loaded!r} is not a subclass of {base.__module__}.{base.__name__}"
+        )
+    if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        raise PluginError(name, f"{loaded.__name__} does not define {', '.join(missing)}")
+    if getattr(loaded, "name", None) != name:
+        raise PluginError(name, f"{loaded.__name__}.name must be {name!r}, the entry point's name")
+    parameters = loaded.__dict__.get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
+        raise PluginError(name, f"{loaded.__name__} must be a @dataclass(frozen=True)")
+    return loaded
 
 
 def installed_names(group: str) -> frozenset[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from bench.data import Limits, fingerprint, load_dataset
+from bench.data import Dataset, fingerprint
 from bench.errors import DataError
 from bench.study_record import Freeze, SplitSummary
-from bench.task import NO_COLUMNS, AnyTask, Columns, Example
+from bench.task import AnyTask, Columns, Example
 
 OPEN_SPLITS = ("train", "validation")
 
@@ -71,25 +70,15 @@ class SealedDataset:
         return {**seen, "test": self.test.summary}
 
 
-def load_sealed(
-    name: str,
-    limits: Limits | None = None,
-    *,
-    task: type[AnyTask] | None = None,
-    columns: Columns = NO_COLUMNS,
-) -> SealedDataset:
+def sealed(load: Callable[[], Dataset]) -> SealedDataset:
     """Loads and checks a dataset whole, then lets go of its test examples.
 
     Args:
-        name: see ``bench.data.load_dataset``, also of the others.
-        limits: most examples per split.
-        task: what is to be learnt; by default found from the rows.
-        columns: fields to read.
+        load: loads it, now and when its test is opened; see ``bench.data.load_dataset``.
 
     Raises:
         DataError: with every fault found.
     """
-    load = partial(load_dataset, name, limits, task=task, columns=columns)
     whole = load()
     return SealedDataset(
         name=whole.name,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import PluginError, StudyError
-from bench.plugins import Plugins, installed_names, load_plugins
+from bench.plugins import Plugins, check_class, installed_names, load_plugins
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -244,22 +243,14 @@ def check_strategy(name: str, loaded: object) -> type[Strategy]:
     Raises:
         PluginError: ``loaded`` is not a strategy class that keeps the contract.
     """
-    if not (isinstance(loaded, type) and issubclass(loaded, Strategy)):
-        raise PluginError(name, f"{loaded!r} is not a subclass of bench.strategy.Strategy")
-    if inspect.isabstract(loaded):
-        raise PluginError(name, f"{loaded.__name__} does not define adapt")
-    if getattr(loaded, "name", None) != name:
-        raise PluginError(name, f"{loaded.__name__}.name must be {name!r}, the entry point's name")
-    if not str(getattr(loaded, "paper", "")).startswith("https://"):
-        raise PluginError(name, f"{loaded.__name__}.paper must be the URL of the primary source")
-    parameters = loaded.__dict__.get("__dataclass_params__")
-    if parameters is None or not parameters.frozen:
-        raise PluginError(name, f"{loaded.__name__} must be a @dataclass(frozen=True)")
+    kind: type[Strategy] = check_class(name, loaded, Strategy)
+    if not str(getattr(kind, "paper", "")).startswith("https://"):
+        raise PluginError(name, f"{kind.__name__}.paper must be the URL of the primary source")
     missing = [
         field.name
-        for field in dataclasses.fields(loaded)
+        for field in dataclasses.fields(kind)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise PluginError(name, f"every knob needs a default, {', '.join(missing)} has none")
-    return loaded
+    return kind

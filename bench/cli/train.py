@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -13,7 +14,7 @@ from bench.cli.console import SOME_FAILED, SUCCESS
 from bench.cli.export import Wanted, say, write
 from bench.cli.progress import counted
 from bench.cli.recipe import inputs_of
-from bench.data import Limits
+from bench.data import Limits, load_dataset
 from bench.errors import ExportRefused, TrialDiverged, TrialRefused
 from bench.export.card import Story
 from bench.export.final import train_final
@@ -21,7 +22,7 @@ from bench.export.sample import sample_of
 from bench.export.trained import Trained
 from bench.model import choose_precision
 from bench.provenance import shown_command
-from bench.sealed import OPEN_SPLITS, SealedDataset, load_sealed
+from bench.sealed import OPEN_SPLITS, SealedDataset, sealed
 from bench.source import ModelSource
 from bench.task import Columns
 from bench.tokens import tokenise
@@ -91,12 +92,14 @@ def _epochs(chosen: Chosen) -> int:
 def _dataset(chosen: Chosen, instead: str | None) -> SealedDataset:
     study = chosen.run.study
     inputs = inputs_of(study)
-    return load_sealed(
+    load = partial(
+        load_dataset,
         instead or inputs.dataset,
         Limits(**inputs.limits),
         task=type(chosen.spec.task),
         columns=Columns(**study.columns),
     )
+    return sealed(load)
 
 
 def _workbench(chosen: Chosen, source: ModelSource, data: SealedDataset) -> Workbench:

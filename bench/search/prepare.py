@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -11,12 +12,12 @@ from upath import UPath
 
 from bench.anatomy import positions
 from bench.checkpointing import cannot_checkpoint
-from bench.data import Limits
+from bench.data import Limits, load_dataset
 from bench.errors import Faults
 from bench.ledger import Ledger
 from bench.location import Location
 from bench.provenance import outdated
-from bench.sealed import load_sealed
+from bench.sealed import sealed
 from bench.search.prepared import Prepared
 from bench.source import locate, tokenizer_fingerprint
 from bench.spec import content_hash
@@ -47,7 +48,9 @@ def prepare(study: Study, folder: Location, command: str, faults: Faults | None 
         faults.add(*_unfit(file, config, tokenizer))
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
     with faults.gathered():
-        dataset = load_sealed(file.dataset, limits, task=study.task, columns=file.columns)
+        dataset = sealed(
+            partial(load_dataset, file.dataset, limits, task=study.task, columns=file.columns)
+        )
         faults.add(*_unknown_to(dataset.task, file.objective))
     faults.add(*_unusable(folder))
     faults.raise_any()

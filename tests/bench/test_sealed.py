@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bench.data import Limits, load_dataset
 from bench.errors import DataError
-from bench.sealed import SealedDataset, load_sealed
+from bench.sealed import SealedDataset, sealed
 from bench.study_record import Candidate, Freeze
 from tests.folders import write_dataset
 
@@ -27,10 +28,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_sealed_dataset_holds_no_test_question(folder: Path) -> None:
-    sealed = load_sealed(str(folder))
+    dataset = sealed(partial(load_dataset, str(folder)))
     whole = load_dataset(str(folder))
 
-    assert set(sealed.splits) == {"train", "validation"}
+    assert set(dataset.splits) == {"train", "validation"}
     assert [field.name for field in fields(SealedDataset)] == [
         "name",
         "task",
@@ -39,26 +40,26 @@ def test_a_sealed_dataset_holds_no_test_question(folder: Path) -> None:
         "test",
         "notices",
     ]
-    held = [getattr(sealed.test, field.name) for field in fields(sealed.test)]
+    held = [getattr(dataset.test, field.name) for field in fields(dataset.test)]
     assert not any(isinstance(value, tuple | list) for value in held)
-    assert sealed.summaries["test"].questions == 24
-    assert {split: summary.fingerprint for split, summary in sealed.summaries.items()} == {
+    assert dataset.summaries["test"].questions == 24
+    assert {split: summary.fingerprint for split, summary in dataset.summaries.items()} == {
         split: whole.fingerprint(split) for split in whole.splits
     }
 
 
 def test_a_freeze_opens_the_same_questions_within_the_limits(folder: Path) -> None:
-    sealed = load_sealed(str(folder), Limits(test=5))
+    dataset = sealed(partial(load_dataset, str(folder), Limits(test=5)))
 
-    assert sealed.test.open(FREEZE) == load_dataset(str(folder)).splits["test"][:5]
+    assert dataset.test.open(FREEZE) == load_dataset(str(folder)).splits["test"][:5]
 
 
 def test_questions_that_changed_under_seal_are_refused(folder: Path) -> None:
-    sealed = load_sealed(str(folder))
+    dataset = sealed(partial(load_dataset, str(folder)))
     path = folder / "test.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["answerKey"] = "B" if rows[0]["answerKey"] == "A" else "A"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     with pytest.raises(DataError, match="have changed since the study began"):
-        sealed.test.open(FREEZE)
+        dataset.test.open(FREEZE)
