@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,6 @@ from bench.study_record import StudyRecord
 from bench.study_text import read_study_text
 
 SPLITS = ("train", "validation", "test")
-COLUMNS = {"text_column": "text", "pair_column": "pair", "label_column": "label"}
-READING = ("task", *COLUMNS)
-"""Keys of a study that say how rows are read."""
-
 LONGEST_NAME = 80
 """Characters of a study's name."""
 
@@ -52,7 +48,9 @@ from bench.workbench import Workbench
 strategy = find_strategy({name!r})({knobs})
 settings = TrainSettings({settings})
 source = locate({model!r})
-dataset = load_dataset({dataset!r}, Limits({limits}){reading})
+dataset = load_dataset(
+    {dataset!r}, Limits({limits}), task=known_task({task!r}), columns=Columns({columns})
+)
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 train, validation = (
     tokenise(dataset.task, dataset.splits[split], source.tokenizer(), settings.max_length)
@@ -86,7 +84,6 @@ class Inputs:
         model: name or folder, with the revision that was used if it came from the Hub.
         dataset: name or folder.
         limits: most examples per split that was cut.
-        reading: how its rows are read, by key of a study, as far as that was said.
         file: the study file or preset that was named; ``None`` without one.
     """
 
@@ -94,7 +91,6 @@ class Inputs:
     dataset: str
     limits: Mapping[str, int]
     file: str | None
-    reading: Mapping[str, str] = field(default_factory=dict)
 
 
 def inputs_of(study: StudyRecord) -> Inputs:
@@ -118,7 +114,6 @@ def inputs_of(study: StudyRecord) -> Inputs:
         model=_pinned(str(known.get("model", study.model)), study.model_fingerprint),
         dataset=str(known.get("dataset", study.dataset)),
         limits=limits,
-        reading={key: str(known[key]) for key in READING if known.get(key) is not None},
         file=file,
     )
 
@@ -166,8 +161,9 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
     words = ["sweep", *([inputs.file] if needs_file and inputs.file else [])]
     words += ["--name", name if NAME.fullmatch(name) else trial]
     words += ["--model", inputs.model, "--dataset", inputs.dataset]
-    for key, told in inputs.reading.items():
-        words += [f"--{key.replace('_', '-')}", told]
+    words += ["--task", study.task]
+    for role, column in study.columns.items():
+        words += [f"--{role}-column", column]
     words += ["--objective", study.objective] if study.objective != ACCURACY else []
     words += ["--strategies", record.strategy]
     for knob, value in record.values.items():
@@ -208,7 +204,8 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
         knobs=_arguments(record.knobs),
         settings=_arguments(_changed(study.settings)),
         limits=_arguments(cut),
-        reading=_reading(inputs.reading),
+        task=study.task,
+        columns=_arguments(study.columns),
         objective=study.objective,
         model=inputs.model,
         dataset=inputs.dataset,
@@ -218,13 +215,6 @@ def program_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str 
         seed=record.seed,
         file=f"{file_name(record.trial)}.safetensors",
     )
-
-
-def _reading(reading: Mapping[str, str]) -> str:
-    """The arguments of ``load_dataset`` by which rows are read as they were."""
-    columns = {COLUMNS[key]: name for key, name in reading.items() if key in COLUMNS}
-    task = f", task=known_task({reading['task']!r})" if "task" in reading else ""
-    return task + (f", columns=Columns({_arguments(columns)})" if columns else "")
 
 
 def _changed(settings: TrainSettings) -> dict[str, object]:
