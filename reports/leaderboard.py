@@ -130,4 +130,4 @@ def judged(analysis: Analysis) -> tuple[str, ...]:
 
 def _place(row: Row, decisive: Metric) -> tuple[bool, bool, float]:
     value = row.cost(decisive.name)
-    return (row.entry is None, value is None, 0.0 if value is None else decisive.rank(value))
+    return (row.entry is None, value is None, 0.0 if value is None else decisive.sort_key(value))

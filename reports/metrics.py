@@ -51,7 +51,7 @@ class Metric:
         """Where better values are, as a word."""
         return "highest" if self.higher_is_better else "lowest"
 
-    def rank(self, value: float) -> float:
+    def sort_key(self, value: float) -> float:
         """A key that sorts better values first."""
         return -value if self.higher_is_better else value
 
@@ -99,6 +99,16 @@ def searched(study: StudyRecord) -> str:
 def tested(study: StudyRecord) -> str:
     """The same on test."""
     return f"test_{study.objective}"
+
+
+def besides_accuracy(study: StudyRecord, name: str) -> tuple[str, ...]:
+    """A metric that the search goes by, where that is not accuracy: what stands beside accuracy.
+
+    Args:
+        study: of the run.
+        name: ``searched`` or ``tested`` of it.
+    """
+    return (name,) if study.objective != ACCURACY else ()
 
 
 JUDGED = tuple(f"test_{name}" for name in SCORES)

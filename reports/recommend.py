@@ -194,7 +194,7 @@ def worth(entry: Entry, study: StudyRecord) -> float:
     if name == BY_RANK:
         return entry.accuracy.value
     value = entry.cost(name)
-    return -math.inf if value is None else -metric(name).rank(value)
+    return -math.inf if value is None else -metric(name).sort_key(value)
 
 
 def _smallest(fitting: Sequence[Entry], accuracy: float, among: int) -> tuple[Entry, Reached]:

@@ -156,4 +156,4 @@ def _place(row: Standing, chosen: Metric) -> tuple[bool, float, float]:
     value = None if row.best is None else chosen.read(row.best)
     if value is None or row.best is None:
         return (True, 0.0, 0.0)
-    return (False, chosen.rank(value), metric("trained_parameters").read(row.best) or 0.0)
+    return (False, chosen.sort_key(value), metric("trained_parameters").read(row.best) or 0.0)

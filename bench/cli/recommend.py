@@ -25,8 +25,7 @@ from reports import show
 from reports.analysis import Analysis, Entry, analyse
 from reports.devices import device_line
 from reports.escape import plain
-from reports.leaderboard import BY_RANK
-from reports.metrics import METRICS, metric
+from reports.metrics import METRICS, besides_accuracy, metric
 from reports.metrics import tested as objective
 from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
 from reports.statistics.uncertainty import Estimate
@@ -69,7 +68,7 @@ def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as
     if isinstance(found, Nothing):
         _show_nothing(found, wishes, notices, as_json=as_json)
         return SOME_FAILED
-    trial, goal = found.chosen.confirmed.trial, _goal(run.study)
+    trial, goals = found.chosen.confirmed.trial, _goals(run.study)
     inputs, name = inputs_of(run.study), file_name(trial.trial)
     recipe = Recipe(
         command=command_for(run.study, trial, inputs),
@@ -80,9 +79,9 @@ def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as
     if as_json:
         ways = {"command": recipe.command, "python": recipe.program}
         ways |= {"export": recipe.export, "train": recipe.train}
-        _print_json(advice_document(found, wishes, goal) | {"notices": notices} | ways)
+        _print_json(advice_document(found, wishes, goals) | {"notices": notices} | ways)
     else:
-        _show_advice(found, _facts(found, wishes, goal), goal, notices)
+        _show_advice(found, _facts(found, wishes, goals), goals, notices)
         _show_recipe(recipe, trial)
     return SUCCESS
 
@@ -108,7 +107,7 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
             f"chosen among {found.among} configurations by their test answers: its accuracy is"
             " likely to be a little too high, and any it cannot be told apart from may be as good"
         )
-    if isinstance(found, Advice) and (goal := _goal(analysis.run.study)):
+    for goal in _goals(analysis.run.study) if isinstance(found, Advice) else ():
         yield (
             f"configurations are ordered by {METRICS[goal].label}, the median over seeds, which the"
             " study searched; intervals, and what can be told apart, are of accuracy"
@@ -127,14 +126,13 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
         yield "intervals of a single seed speak of other data, not of other seeds"
 
 
-def _goal(study: StudyRecord) -> str | None:
+def _goals(study: StudyRecord) -> tuple[str, ...]:
     """The metric on test that configurations are ordered by, unless that is accuracy."""
-    name = objective(study)
-    return None if name == BY_RANK else name
+    return besides_accuracy(study, objective(study))
 
 
 def _show_advice(
-    advice: Advice, facts: Iterable[tuple[str, str]], goal: str | None, notices: Iterable[str]
+    advice: Advice, facts: Iterable[tuple[str, str]], goals: Sequence[str], notices: Iterable[str]
 ) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -144,9 +142,9 @@ def _show_advice(
     out.print(Text(plain(_label(advice.chosen)), "bold"))
     out.print(table)
     if advice.cheaper:
-        apart = "cannot be told apart from it" + (" in accuracy" if goal else "")
+        apart = "cannot be told apart from it" + (" in accuracy" if goals else "")
         _say("", f"fit as well with fewer parameters, and {apart}:")
-        out.print(_cheaper(advice.cheaper, goal))
+        out.print(_cheaper(advice.cheaper, goals))
     for notice in notices:
         _say("", f"note: {notice}")
 
@@ -162,19 +160,19 @@ def _show_recipe(recipe: Recipe, trial: TrialRecord) -> None:
     _say("", "or in Python:", "", *recipe.program.splitlines())
 
 
-def _facts(advice: Advice, wishes: Wishes, goal: str | None) -> list[tuple[str, str]]:
+def _facts(advice: Advice, wishes: Wishes, goals: Sequence[str]) -> list[tuple[str, str]]:
     chosen = advice.chosen
-    facts = [(METRICS[name].label, f"{_figure(chosen, name)}, median") for name in _some(goal)]
+    facts = [(METRICS[name].label, f"{_figure(chosen, name)}, median") for name in goals]
     facts.append(("test accuracy", f"{_estimate(chosen.accuracy)}, {_seeds(chosen)}"))
     if advice.reached:
         facts.append(("asked for", f"{wishes.accuracy:g}: {_reached(advice)}"))
     facts += [(METRICS[name].label, _figure(chosen, name)) for name in
               ("trained_parameters", LATENCY, "stored_bytes")]  # fmt: skip
     if advice.best is None:
-        better = f"a better median {METRICS[goal].label}" if goal else "a higher mean"
-        return [*facts, ("given up", f"nothing: no tested configuration has {better}")]
+        better = [f"a better median {METRICS[name].label}" for name in goals] or ["a higher mean"]
+        return [*facts, ("given up", f"nothing: no tested configuration has {better[0]}")]
     best = advice.best.other
-    figures = [f"{METRICS[name].label} {_figure(best, name)}" for name in _some(goal)]
+    figures = [f"{METRICS[name].label} {_figure(best, name)}" for name in goals]
     figures += [
         show.share(best.accuracy.value),
         f"{_figure(best, 'trained_parameters')} parameters",
@@ -182,13 +180,9 @@ def _facts(advice: Advice, wishes: Wishes, goal: str | None) -> list[tuple[str, 
     apart = f"{_estimate(turned(advice.best.difference))}: {_told(advice.best)}"
     return [
         *facts,
-        ("less accurate by" if goal else "given up", apart),
+        ("less accurate by" if goals else "given up", apart),
         ("against", f"{_label(best)} ({', '.join(figures)})"),
     ]
-
-
-def _some(goal: str | None) -> list[str]:
-    return [goal] if goal else []
 
 
 def _reached(advice: Advice) -> str:
@@ -225,22 +219,22 @@ def _label(entry: Entry) -> str:
     return f"{trial.trial}: {show.knobs(trial.values)}"
 
 
-def _cheaper(cheaper: Iterable[Versus], goal: str | None) -> Table:
+def _cheaper(cheaper: Iterable[Versus], goals: Sequence[str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.caption_justify = "left"
     table.caption = Text(
         "…: 95 % interval of that difference alone; p: corrected for all compared", "dim"
     )
     table.add_column("configuration", overflow="fold")
-    goals = [METRICS[name].label for name in _some(goal)]
-    for heading in ("parameters", *goals, "test accuracy", "less accurate by", "p"):
+    named = [METRICS[name].label for name in goals]
+    for heading in ("parameters", *named, "test accuracy", "less accurate by", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in cheaper:
         low, high = one.difference.low, one.difference.high
         table.add_row(
             Text(plain(_label(one.other))),
             _figure(one.other, "trained_parameters"),
-            *(_figure(one.other, name) for name in _some(goal)),
+            *(_figure(one.other, name) for name in goals),
             show.share(one.other.accuracy.value),
             f"{one.difference.value:.3f} ({low:.3f} … {high:.3f})",
             f"{one.p:.2g}",

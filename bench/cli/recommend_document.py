@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,17 +13,17 @@ from reports.recommend import Advice, Nothing, Versus, Wishes
 LATENCY = "inference_ms_p50"
 
 
-def advice_document(advice: Advice, wishes: Wishes, goal: str | None) -> dict[str, Any]:
+def advice_document(advice: Advice, wishes: Wishes, goals: Sequence[str]) -> dict[str, Any]:
     """The configuration to take and what it was weighed against.
 
     Args:
         advice: the recommendation.
         wishes: what was asked.
-        goal: metric on test that configurations are ordered by; ``None`` for accuracy.
+        goals: metric on test that configurations are ordered by; none for accuracy.
     """
     return {
         **_entry_document(advice.chosen),
-        **({goal: advice.chosen.cost(goal)} if goal else {}),
+        **{name: advice.chosen.cost(name) for name in goals},
         "asked": _wishes_document(wishes),
         "among": advice.among,
         "low_among": advice.low,

@@ -8,13 +8,12 @@ from statistics import median
 
 import numpy as np
 
-from bench.metrics import ACCURACY
-from bench.metrics import METRICS as JUDGED
 from bench.record import TrialRecord
 from bench.study_record import Run
 from reports import show
 from reports.confirmed import Confirmed, Right, confirmed
-from reports.metrics import METRICS
+from reports.leaderboard import BY_RANK
+from reports.metrics import JUDGED, METRICS
 from reports.statistics.uncertainty import Estimate, mean_accuracy
 
 COSTS = ("trained_parameters", "stored_bytes", "inference_ms_p50", "inference_ms_p95")
@@ -76,12 +75,11 @@ def _of_candidate(run: Run, candidate: Confirmed | None) -> Iterator[Figure]:
         yield _accuracy("test accuracy", np.array(rows), f"{len(tested)} {fresh}")
     right = candidate.right("validation")
     yield _accuracy("validation accuracy", right, f"{len(right)} {fresh}")
-    scored = [r.test.scores for r in tested if r.test]
-    for name in scored[0] if scored else ():
-        if name != ACCURACY:
-            middle = median(scores[name] for scores in scored)
-            label, of = JUDGED[name].label, f"median of {len(scored)} {fresh}"
-            yield Figure(label=f"test {label}", value=f"{middle:.3f}", interval="", of=of)
+    for metric in (METRICS[name] for name in JUDGED if name != BY_RANK):
+        values = [value for r in tested if (value := metric.read(r)) is not None]
+        if values:
+            of, shown = f"median of {len(values)} {fresh}", show.figure(metric, median(values))
+            yield Figure(label=metric.label, value=shown, interval="", of=of)
 
 
 def _of_trial(run: Run, record: TrialRecord) -> Iterator[Figure]:

@@ -12,7 +12,7 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.metrics import ACCURACY, METRICS
+from bench.metrics import METRICS
 from bench.record import TrialRecord
 from reports import facts, results, show
 from reports.analysis import Analysis
@@ -20,7 +20,7 @@ from reports.devices import device_note
 from reports.escape import Markdown, without_folders
 from reports.leaderboard import rows
 from reports.metrics import METRICS as COLUMNS
-from reports.metrics import searched, tested
+from reports.metrics import besides_accuracy, searched, tested
 from reports.page import parts as page_parts
 from reports.page import tables as page_tables
 from reports.page import tables_of_results
@@ -130,10 +130,8 @@ def _sentences(analysis: Analysis) -> dict[str, Any]:
 def _goals(analysis: Analysis) -> list[tuple[str, str]]:
     """Name and heading of what the search went by, where the leaderboard does not show it yet."""
     study = analysis.run.study
-    if study.objective == ACCURACY:
-        return []
-    name = tested(study) if analysis.leaders else searched(study)
-    return [(name, COLUMNS[name].label)]
+    goal = tested(study) if analysis.leaders else searched(study)
+    return [(name, COLUMNS[name].label) for name in besides_accuracy(study, goal)]
 
 
 def _tables(analysis: Analysis) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.escape import Markdown
-from reports.leaderboard import BY_RANK, Row, rows
-from reports.metrics import METRICS, searched, tested
+from reports.leaderboard import Row, rows
+from reports.metrics import METRICS, besides_accuracy, searched, tested
 from reports.standings import Standing, standings
 from reports.text import notes
 from reports.text.markdown_table import figures, labels, table
@@ -29,7 +29,8 @@ def leaderboard(analysis: Analysis) -> Markdown | None:
     """One row per arm by rank: test accuracy with its interval, seeds, and costs."""
     if not analysis.leaders:
         return None
-    names = [name for name in (tested(analysis.run.study),) if name != BY_RANK]
+    study = analysis.run.study
+    names = besides_accuracy(study, tested(study))
     goal = [f"{METRICS[name].label}, median" for name in names]
     accuracy = f"test accuracy (95 % interval {notes.interval_over(analysis)})"
     return table(

@@ -17,8 +17,8 @@ from reports import show
 from reports.analysis import Analysis, analyse, comparable
 from reports.devices import device_line
 from reports.escape import headline, plain
-from reports.leaderboard import BY_RANK, Row, rows
-from reports.metrics import METRICS, searched, tested
+from reports.leaderboard import Row, rows
+from reports.metrics import METRICS, besides_accuracy, searched, tested
 from reports.standings import Standing, standings
 from reports.text import notes
 from reports.text.cautions import shared, timed
@@ -38,7 +38,7 @@ class Column:
     def texts(self, values: Sequence[float | None]) -> list[Text]:
         """Its cells; the best figure is bold, unless all are equal."""
         measured = {value for value in values if value is not None}
-        best = min(measured, key=METRICS[self.metric].rank) if len(measured) > 1 else None
+        best = min(measured, key=METRICS[self.metric].sort_key) if len(measured) > 1 else None
         return [
             Text("") if value is None else Text(self.write(value), GOOD if value == best else "")
             for value in values
@@ -60,9 +60,9 @@ def search_columns(study: StudyRecord) -> tuple[Column, ...]:
 
 def test_columns(study: StudyRecord) -> tuple[Column, ...]:
     """The figures of tested arms, besides accuracy: first the objective, if it is another."""
-    name = tested(study)
-    mine = [Column(metric=name, heading=study.objective, write=show.share)]
-    return (*(mine if name != BY_RANK else ()), BEFORE, *COSTS)
+    goals = besides_accuracy(study, tested(study))
+    mine = (Column(metric=name, heading=study.objective, write=show.share) for name in goals)
+    return (*mine, BEFORE, *COSTS)
 
 
 def leaderboard_view(run: Run, sort: str | None = None) -> Table:
@@ -163,10 +163,10 @@ def _scores(row: Row, last: int) -> list[Text]:
 
 
 def _tested_caption(analysis: Analysis, board: Sequence[Row], sort: str | None) -> Text:
-    goal = tested(analysis.run.study)
-    by = sort or (goal if goal != BY_RANK else None)
+    study = analysis.run.study
+    by = (sort,) if sort else besides_accuracy(study, tested(study))
     signs = [
-        f", by {METRICS[by].label}" if by else "",
+        *(f", by {METRICS[name].label}" for name in by),
         f"; ±: half a 95 % interval {notes.interval_over(analysis)}",
         "; rank: 1 + arms significantly better",
         "; P>next: probability of beating the next",

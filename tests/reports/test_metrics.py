@@ -41,8 +41,8 @@ def test_no_metric_invents_a_figure_for_a_trial_without_result() -> None:
 
 
 def test_better_values_rank_first_in_either_direction() -> None:
-    assert sorted((0.2, 0.6), key=metric("test_accuracy").rank) == [0.6, 0.2]
-    assert sorted((9.0, 3.0), key=metric("train_seconds").rank) == [3.0, 9.0]
+    assert sorted((0.2, 0.6), key=metric("test_accuracy").sort_key) == [0.6, 0.2]
+    assert sorted((9.0, 3.0), key=metric("train_seconds").sort_key) == [3.0, 9.0]
 
 
 def test_an_unknown_metric_is_refused_with_the_names_there_are() -> None:
