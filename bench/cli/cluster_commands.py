@@ -1,4 +1,8 @@
-"""The commands that work on a cluster from a distance, and their options."""
+"""The commands that work on a cluster from a distance, and their options.
+
+A function may be longer than others because Typer reads a command's options from its signature: it
+has one parameter per option, and what it does with them fits on a screen.
+"""
 
 from __future__ import annotations
 

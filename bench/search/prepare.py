@@ -47,10 +47,9 @@ def prepare(study: Study, folder: Location, command: str, faults: Faults | None 
         config, tokenizer = source.config(), source.tokenizer()
         faults.add(*_unfit(file, config, tokenizer))
     limits = Limits(train=file.train_limit, validation=file.validation_limit, test=file.test_limit)
+    load = partial(load_dataset, file.dataset, limits, task=study.task, columns=file.columns)
     with faults.gathered():
-        dataset = sealed(
-            partial(load_dataset, file.dataset, limits, task=study.task, columns=file.columns)
-        )
+        dataset = sealed(load)
         faults.add(*_unknown_to(dataset.task, file.objective))
     faults.add(*_unusable(folder))
     faults.raise_any()

@@ -82,11 +82,6 @@ class Options:
 
 USUAL = Options()
 
-NO_GPU_HOURS = (
-    "--max-gpu-hours {:g}: trials use no GPU here, so it would never be spent; use --time-budget,"
-    " such as --time-budget 30m"
-)
-
 
 def run_study(
     prepared: Prepared, demand: Demand, observe: Observer, options: Options = USUAL
@@ -106,33 +101,47 @@ def run_study(
     with ExitStack() as stack:
         stack.enter_context(prepared.ledger.lock(prepared.share))
         standing = resume(prepared, prepared.ledger.records())
-        ready = make_ready(prepared, standing.notices)
-        if not options.search:
-            spent = {"budget_spent": prepared.ledger.study().budget_spent}
-            ready = replace(ready, study=ready.study.model_copy(update=spent))
+        ready = _ready(prepared, standing, options)
         weights = _weights(prepared, ready.study, standing, options)
         place = stack.enter_context(placed(prepared, demand, weights, ready, options.search))
         slots = place.slots
-        if slots and options.budget.gpu_hours is not None and not slots.gpus:
-            raise StudyError(NO_GPU_HOURS.format(options.budget.gpu_hours))
+        _check_budget(slots, options)
         told = ready.study.model_copy(update={"notices": (*ready.study.notices, *place.notices)})
         ready = replace(ready, study=prepared.ledger.write_study(told))
         observe = stack.enter_context(_tracked(prepared, options if slots else USUAL, observe))
         observe(_opened(ready, standing, slots, options))
-        end = _idle(prepared, standing, options)
-        if slots and weights:
-            stages = Stages(
-                prepared=prepared,
-                study=ready.study,
-                weights=weights,
-                train=ready.train,
-                validation=ready.validation,
-                observe=observe,
-                care=options.care,
-                fresh_workers=options.fresh_workers,
-            )
-            end = _through(stages, standing, slots, options)
-        return _close(prepared, end)
+        if not (slots and weights):
+            return _close(prepared, _idle(prepared, standing, options))
+        stages = Stages(
+            prepared=prepared,
+            study=ready.study,
+            weights=weights,
+            train=ready.train,
+            validation=ready.validation,
+            observe=observe,
+            care=options.care,
+            fresh_workers=options.fresh_workers,
+        )
+        return _close(prepared, _through(stages, standing, slots, options))
+
+
+def _check_budget(slots: Slots | None, options: Options) -> None:
+    """Raises where a budget of GPU hours could never be spent."""
+    hours = options.budget.gpu_hours
+    if slots and hours is not None and not slots.gpus:
+        raise StudyError(
+            f"--max-gpu-hours {hours:g}: trials use no GPU here, so it would never be spent; use"
+            " --time-budget, such as --time-budget 30m"
+        )
+
+
+def _ready(prepared: Prepared, standing: Standing, options: Options) -> Ready:
+    """Tokens and the study's record; a command that does not search keeps how the search ended."""
+    ready = make_ready(prepared, standing.notices)
+    if options.search:
+        return ready
+    spent = {"budget_spent": prepared.ledger.study().budget_spent}
+    return replace(ready, study=ready.study.model_copy(update=spent))
 
 
 @dataclass(frozen=True, kw_only=True)
