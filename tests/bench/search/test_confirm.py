@@ -55,7 +55,8 @@ def prepared(folder: Path) -> Prepared:
     return prepare(load_study(folder / "tiny.yaml", keys), folder / "run", "paretune sweep")
 
 
-@pytest.mark.parametrize("seeds", [2, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 0])
 def test_the_test_split_cannot_be_opened_before_all_that_was_frozen_has_been_confirmed(
     tmp_path: Path, seeds: int
 ) -> None:
