@@ -19,7 +19,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile
 
 test-faults: $(READY)
-	FAULTS=whole $(BIN)/python -m pytest tests/faults tests/bench/search/test_confirm.py -m 'not gpu' -v
+	FAULTS=whole $(BIN)/python -m pytest tests/faults tests/bench/tune/test_confirm.py -m 'not gpu' -v
 
 test-statistics: $(READY)
 	$(BIN)/python -m pytest tests/reports -m slow -v --durations=0

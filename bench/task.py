@@ -1,4 +1,4 @@
-"""The contract of a task: what its rows say, and how a model answers them.
+"""The contract of a task, what its rows say and how a model answers them; the tasks there are.
 
 A task is a frozen dataclass, as a strategy is. Its fields are what the training data settle, such
 as the names of labels, so that an instance is all that a worker needs to know of it.
@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics import Outcome
+from bench.errors import PluginError, StudyError
+from bench.metrics import METRICS, Outcome
+from bench.plugins import Plugins, check_class, load_plugins
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from bench.batches import Batch
+    from torch import Tensor, device, nn
 
 Row: TypeAlias = Mapping[str, object]
 """A row as it was found, by field."""
 
 Segments: TypeAlias = tuple[str, ...]
 """The text of one sequence, or the two texts of a pair."""
+
+Inputs: TypeAlias = "dict[str, Tensor]"
+"""Keyword arguments of a backbone."""
 
 GUESSING = "random"
 """Name of the baseline that every task has: what can be expected of answering blindly."""
@@ -100,7 +104,7 @@ class Reading(Generic[E]):
 
     Attributes:
         read: turns a row and the identifier it has if it brings none into an example; raises
-            ``bench.rows.RowError`` with every fault of the row.
+            ``bench.data.rows.RowError`` with every fault of the row.
         columns: the fields that are read, guessed ones too; empty where their names are fixed.
         notices: what was guessed, one sentence each.
     """
@@ -146,6 +150,70 @@ class Baseline:
             right: right answer per scored example.
         """
         return Outcome.expected(self.probabilities, np.asarray(right, dtype=np.int64))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Some examples, padded.
+
+    Attributes:
+        inputs: keyword arguments of a backbone, each ``(sequences, tokens)``.
+        sequences: place in the split of each sequence.
+        example: which example of the batch each sequence belongs to.
+        place: which of that example's sequences it is.
+        answers: right ones, ``(examples,)``.
+        rows: place of each example in its split, ``(examples,)``, on the CPU.
+        widest: largest number of sequences of an example.
+        vectors: what a backbone that learns nothing gives for each sequence, ``(sequences,
+            width)``; ``None`` where the backbone is to be run.
+    """
+
+    inputs: Inputs
+    sequences: Tensor
+    example: Tensor
+    place: Tensor
+    answers: Tensor
+    rows: Tensor
+    widest: int
+    vectors: Tensor | None = None
+
+    @property
+    def real_tokens(self) -> int:
+        """Tokens of text."""
+        return int(self.inputs["attention_mask"].sum())
+
+    @property
+    def padded_tokens(self) -> int:
+        """Tokens computed."""
+        return self.inputs["attention_mask"].numel()
+
+    def parts(self, examples: int) -> Iterator[Batch]:
+        """The same examples, so many at a time; padded as they are."""
+        for start in range(0, len(self.rows), examples):
+            inside = (self.example >= start) & (self.example < start + examples)
+            places = inside.nonzero().squeeze(1)
+            kept = slice(int(places[0]), int(places[-1]) + 1)  # sequences stand by example
+            yield dataclasses.replace(
+                self,
+                inputs={name: tensor[kept] for name, tensor in self.inputs.items()},
+                sequences=self.sequences[kept],
+                example=self.example[kept] - start,
+                place=self.place[kept],
+                answers=self.answers[start : start + examples],
+                rows=self.rows[start : start + examples],
+                vectors=None if self.vectors is None else self.vectors[kept],
+            )
+
+    def to(self, device: device) -> Batch:
+        """The same batch on a device."""
+        return dataclasses.replace(
+            self,
+            inputs={name: tensor.to(device) for name, tensor in self.inputs.items()},
+            sequences=self.sequences.to(device),
+            example=self.example.to(device),
+            place=self.place.to(device),
+            answers=self.answers.to(device),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -294,3 +362,62 @@ class Task(ABC, Generic[E]):
 
 
 AnyTask: TypeAlias = Task[Any]
+
+
+GROUP = "paretune.tasks"
+
+
+@cache
+def installed_tasks() -> Plugins[type[AnyTask]]:
+    """The tasks of all installed distributions, imported once per process."""
+    return load_plugins(GROUP, check_task)
+
+
+def known_task(name: str) -> type[AnyTask]:
+    """The installed task of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    found = installed_tasks().found
+    if name not in found:
+        raise StudyError(f"task {name!r}: no such task; installed are {', '.join(found)}")
+    return found[name]
+
+
+def task_of(name: str, settings: Mapping[str, Any]) -> AnyTask:
+    """The task that a record tells.
+
+    Args:
+        name: of the task.
+        settings: its fields; what was a tuple may have become a list.
+
+    Raises:
+        StudyError: it is not installed, or has other fields.
+    """
+    kind = known_task(name)
+    fields = {field: tuple(value) if isinstance(value, list) else value
+              for field, value in settings.items()}  # fmt: skip
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise StudyError(f"the installed task {name} has other fields: {error}") from error
+
+
+def check_task(name: str, loaded: object) -> type[AnyTask]:
+    """Checks what can be checked without data.
+
+    Raises:
+        PluginError: ``loaded`` is not a task class that keeps the contract.
+    """
+    kind: type[AnyTask] = check_class(name, loaded, Task)
+    if not isinstance(getattr(kind, "words", None), Words):
+        raise PluginError(name, f"{kind.__name__}.words must be bench.task.Words")
+    if not isinstance(getattr(kind, "reads", None), str):
+        raise PluginError(name, f"{kind.__name__}.reads must say which fields its rows have")
+    metrics = getattr(kind, "metrics", ())
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown or not metrics:
+        known = ", ".join(METRICS)
+        raise PluginError(name, f"{kind.__name__}.metrics must be some of {known}")
+    return kind

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports import metrics
 from reports.confirmed import Confirmed, Right, tested
 from reports.statistics import expected_best, hypervolume

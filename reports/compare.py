@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from bench.record import Environment, TrialRecord
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import Environment, TrialRecord
 from reports.confirmed import Confirmed, Right, tested
 from reports.statistics.pairwise import ALPHA, holm, p_of_no_difference
 from reports.statistics.uncertainty import Estimate, difference, mean_accuracy

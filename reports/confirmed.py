@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench.record import TrialRecord
-from bench.study_record import Candidate, Run
+from bench.records.study_record import Candidate, Run
+from bench.records.trial_record import TrialRecord
 from reports.standings import completed, in_order
 
 Split: TypeAlias = Literal["validation", "test"]

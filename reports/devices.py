@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from bench.record import Environment, TrialRecord
+from bench.records.trial_record import Environment, TrialRecord
 from reports.escape import Markdown, markdown, plain
 from reports.show import duration
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from bench.record import Environment
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Environment
 from reports import show
 from reports.metrics import METRICS, searched
 from reports.table import Cell, Table

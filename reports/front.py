@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import moocore
 
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports.standings import completed
 
 

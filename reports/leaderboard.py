@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.confirmed import Confirmed, confirmed

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias
 from bench.errors import StudyError
 from bench.metrics import ACCURACY
 from bench.metrics import METRICS as SCORES
-from bench.record import TrialRecord
-from bench.study_record import StudyRecord
+from bench.records.study_record import StudyRecord
+from bench.records.trial_record import TrialRecord
 
 Unit: TypeAlias = Literal["share", "count", "s", "ms", "bytes", "per s"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
-from bench.study_record import StudyRecord
+from bench.records.study_record import StudyRecord
 from reports.analysis import Analysis, Entry
 from reports.leaderboard import BY_RANK
 from reports.metrics import metric

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.record import Status, TrialRecord
-from bench.study_record import StudyRecord
+from bench.records.study_record import StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 from reports.metrics import Metric, metric, searched
 
 FAILURES = (

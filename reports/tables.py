@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.study_record import Run
-from bench.task_record import TaskWords
+from bench.records.study_record import Run, TaskWords
 from reports import show
 from reports.analysis import Analysis
 from reports.devices import devices_of

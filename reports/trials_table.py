@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports.frames import frame
 from reports.metrics import METRICS, at
 from reports.standings import in_order
@@ -55,7 +55,7 @@ def trials_table(run: Run) -> pd.DataFrame:
     """One row per finished trial with everything measured: the search's, then those on fresh seeds.
 
     ``phase`` is ``search``, ``confirm``, or ``former`` for one that no figure uses, see
-    ``bench.study_record.Run``; ``confirms`` is the fingerprint of the search
+    ``bench.records.study_record.Run``; ``confirms`` is the fingerprint of the search
     trial that it repeats. Knob columns are the union over all strategies, in the order in which
     trials bring them; a knob named like another column becomes ``knob_<name>``. Latencies are
     milliseconds for one question at a time in deployed form unless the name says otherwise.

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from bench.record import Environment, TrialRecord
-from bench.spec import content_hash
-from bench.study_record import Run, StudyRecord
+from bench.records.spec import content_hash
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import Environment, TrialRecord
 from reports.metrics import METRICS, Metric
 
 TIMINGS = ("train_seconds", "inference_ms_p50", "batched_ms_p50")

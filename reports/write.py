@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports.analysis import analyse
 from reports.figures.gallery import gallery
 from reports.frames import fit_for_csv

@@ -17,7 +17,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 
-from bench.autoscaling import limits_of
+from bench.cluster.nodes import limits_of
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "ray_cluster.yaml"

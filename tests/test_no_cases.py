@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.known_tasks import installed_tasks
 from bench.strategy import installed_strategies
+from bench.task import installed_tasks
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("bench", "strategies", "search_spaces", "reports")

@@ -8,13 +8,13 @@ import re
 import pytest
 
 from bench.anatomy import skeleton
-from bench.measure import count
-from bench.questions import question_from_row
-from bench.rows import examples_of, numbered
-from bench.source import locate
+from bench.data.rows import examples_of, numbered
+from bench.data.tasks.multiple_choice import question_from_row
+from bench.pretrained.source import locate
 from bench.strategy import find_strategy, installed_strategies
-from tests.pages import PAGES, ROOT, blocks
-from tests.tiny import CONFIGS
+from bench.training.measure import count
+from tests.helpers.pages import PAGES, ROOT, blocks
+from tests.helpers.tiny import CONFIGS
 
 CHOOSE = (ROOT / "docs" / "choose-a-method.md").read_text(encoding="utf-8")
 MODELS = (ROOT / "docs" / "bring-a-model.md").read_text(encoding="utf-8")

@@ -20,9 +20,9 @@ import ray.scripts.scripts
 from typer.main import get_command
 
 from bench.cli.app import app
-from tests import pages
-from tests.folders import write_dataset, write_model
-from tests.pages import PAGES, ROOT, Command, name_of
+from tests.helpers import pages
+from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.pages import PAGES, ROOT, Command, name_of
 
 ANSWERS_SOON = 600
 """Seconds that a command may take; those of tiny models take some."""
@@ -66,7 +66,7 @@ RUN_BY = {
         "tests/bench/cli/test_dashboard.py::test_the_dashboard_is_served_to_this_machine_alone"
     ),
     "paretune sweep study.yaml --track wandb": (
-        "tests/bench/search/test_tracking.py::"
+        "tests/bench/trackers/test_base.py::"
         "test_wandb_has_a_run_per_trial_without_a_key_or_a_name_of_the_machine"
     ),
     'pip install -c constraints.txt "dist/paretune-0.1.0-py3-none-any.whl[cluster,s3]"': (

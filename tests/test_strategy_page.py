@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import install
-from tests.folders import write_dataset, write_model
-from tests.tiny import LAYERS, WIDTH
+from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.harness import install
+from tests.helpers.tiny import LAYERS, WIDTH
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "add-a-strategy.md"

@@ -87,7 +87,7 @@ app.command(epilog=DOCTOR)(doctor)
 
 
 @app.command(epilog=CONFIRM)
-def confirm(  # noqa: PLR0913 - one parameter per option
+def confirm(
     run: Run,
     seeds: Annotated[
         int | None,

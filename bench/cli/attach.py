@@ -10,11 +10,10 @@ from bench.cli.board import screen
 from bench.cli.console import BAD_INPUT, INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.known_jobs import meant
 from bench.cli.scene import Scene
+from bench.cluster.job_server import Job, JobServer, reach
 from bench.errors import ClusterError
-from bench.scrub import scrub
-from bench.search.events import Noted
-from bench.search.jobs import Job, JobServer
-from bench.search.tunnel import reach
+from bench.records.events import Noted
+from bench.records.scrub import scrub
 from reports.escape import plain
 
 BEGINNING = "Running entrypoint for job "

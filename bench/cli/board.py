@@ -17,8 +17,7 @@ from rich.text import Text
 from bench.cli import feed
 from bench.cli.scene import Scene
 from bench.metrics import ACCURACY, METRICS, Metric
-from bench.record import Status, TestScore, TrialRecord
-from bench.search.events import (
+from bench.records.events import (
     BudgetOver,
     Died,
     Ended,
@@ -36,8 +35,9 @@ from bench.search.events import (
     Trial,
     short,
 )
-from bench.search.fraction import SAYS
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status, TestScore, TrialRecord
+from bench.tune.gpu_share import SAYS
 from reports import show
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view

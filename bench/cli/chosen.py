@@ -13,19 +13,18 @@ from safetensors.torch import load_file
 
 from bench import __version__
 from bench.cli.recipe import inputs_of
+from bench.data.load import OPEN_SPLITS
 from bench.errors import ExportRefused, InputError, LedgerError
 from bench.export.forms import FORMS
 from bench.export.manifest import Base, Manifest
 from bench.export.trained import find_base, strategy_of, task_told
-from bench.ledger import Ledger
-from bench.location import Location
-from bench.provenance import code_fingerprint
-from bench.record import Status, TrialRecord
-from bench.sealed import OPEN_SPLITS
-from bench.source import ModelSource, tokenizer_fingerprint
-from bench.spec import TrialSpec, content_hash
-from bench.storage import local_copy
-from bench.study_record import Run, StudyRecord
+from bench.pretrained.source import ModelSource, tokenizer_fingerprint
+from bench.records.spec import TrialSpec, content_hash
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import Status, TrialRecord
+from bench.storage.files import Location, local_copy
+from bench.storage.ledger import Ledger
+from bench.study.provenance import code_fingerprint
 from reports.analysis import analyse
 from reports.recommend import Advice, Wishes, recommend
 

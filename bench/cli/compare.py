@@ -13,9 +13,9 @@ from rich.text import Text
 
 from bench.cli.console import SOME_FAILED, SUCCESS, out
 from bench.errors import Faults, LedgerError
-from bench.ledger import Ledger
-from bench.record import Environment
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Environment
+from bench.storage.ledger import Ledger
 from reports import show
 from reports.compare import Comparison, Drift, Sample, compare_runs
 from reports.escape import plain

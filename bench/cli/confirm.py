@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.cli.sweep import run_sweep
 from bench.cli.sweep_command import parameters_of, request_of, with_option, words_of
-from bench.ledger import Ledger
-from bench.location import Location
+from bench.storage.files import Location
+from bench.storage.ledger import Ledger
 
 USUAL_SEEDS = 5
 

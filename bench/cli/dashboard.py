@@ -10,8 +10,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from bench.cli.console import SUCCESS, out
 from bench.errors import Faults, InputError
-from bench.ledger import Ledger
-from bench.location import Location
+from bench.storage.files import Location
+from bench.storage.ledger import Ledger
 
 HOST = "127.0.0.1"
 """Reached from this machine alone: whoever reaches a dashboard may change what it shows."""
@@ -55,7 +55,7 @@ def show_dashboard(folder: Location, port: int, export_only: Path | None) -> int
             faults.add(f"--port {port}: must be 0 … {PORTS}")
     faults.raise_any()
     assert run is not None
-    from bench.search.export import export_studies
+    from bench.tune.optuna_export import export_studies
 
     kept = ledger.report_folder
     beside = kept / "optuna.db" if isinstance(kept, Path) else Path(f"{run.study.name}.db")

@@ -13,16 +13,15 @@ from rich.text import Text
 
 from bench.cli.console import BAD_INPUT, SUCCESS, err, out
 from bench.cli.sweep import study_path
+from bench.cluster.slots import Demand
+from bench.doctor.collect import Node
+from bench.doctor.examine import Needs, address_of, examine
+from bench.doctor.findings import Finding, Level, refused
 from bench.errors import Faults, InputError
-from bench.location import RUNS, Location, location
-from bench.scrub import scrub
-from bench.search.doctor import Needs, address_of, examine
-from bench.search.findings import Finding, Level, refused
-from bench.search.look import Node
-from bench.search.prepare import prepare
-from bench.search.prepared import Prepared
-from bench.search.slots import Demand
-from bench.study import check_study
+from bench.records.scrub import scrub
+from bench.storage.files import RUNS, Location, location
+from bench.study.experiment import Prepared, prepare
+from bench.study.file import check_study
 from reports.escape import plain
 from reports.show import size
 

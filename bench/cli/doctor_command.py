@@ -15,7 +15,7 @@ DOCTOR = """Examples:
   paretune doctor study.yaml --address auto --out /shared/runs/study"""
 
 
-def doctor(  # noqa: PLR0913 - one parameter per option
+def doctor(
     study: Annotated[
         str | None, typer.Argument(metavar="[STUDY.yaml]", help="A study file, or a preset.")
     ] = None,

@@ -8,9 +8,8 @@ from upath import UPath
 
 from bench.cli.unpack import NOTE, Origin
 from bench.errors import LedgerError
-from bench.ledger import Ledger
-from bench.location import Location
-from bench.storage import bring, files, read_all, write_whole
+from bench.storage.files import Location, bring, files, read_all, write_whole
+from bench.storage.ledger import Ledger
 
 FOLDERS = ("", "trials", "report")
 AT_ONCE = 200

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import err, out
-from bench.search.estimate import ArmEstimate, Estimate, estimate
-from bench.search.prepared import Prepared
-from bench.search.slots import Demand, Slots
+from bench.cluster.slots import Demand, Slots
+from bench.study.experiment import Prepared
+from bench.tune.estimate import ArmEstimate, Estimate, estimate
 from reports.escape import plain
 from reports.show import duration
 

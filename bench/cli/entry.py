@@ -12,7 +12,7 @@ from bench.cli.app import app
 from bench.cli.console import BAD_INPUT, SOME_FAILED, SUCCESS, err
 from bench.cli.supervise import say_last_word
 from bench.errors import InputError, StorageError
-from bench.scrub import scrub
+from bench.records.scrub import scrub
 
 
 def main() -> None:

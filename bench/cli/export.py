@@ -15,9 +15,9 @@ from bench.export.forms import FORMS
 from bench.export.manifest import Manifest
 from bench.export.trained import Trained
 from bench.export.write import check_place, write_export
-from bench.location import Location
-from bench.provenance import shown_command
-from bench.source import ModelSource
+from bench.pretrained.source import ModelSource
+from bench.storage.files import Location
+from bench.study.provenance import shown_command
 from reports import show
 from reports.escape import plain
 

@@ -73,7 +73,7 @@ def export(
     raise typer.Exit(export_trial(wanted))
 
 
-def predict(  # noqa: PLR0913 - one parameter per option
+def predict(
     export: Annotated[
         Path, typer.Argument(help="A folder that export or train wrote.", metavar="EXPORT")
     ],
@@ -110,7 +110,7 @@ def predict(  # noqa: PLR0913 - one parameter per option
     raise typer.Exit(predict_rows(request))
 
 
-def train(  # noqa: PLR0913 - one parameter per option
+def train(
     run: Run,
     trial: Trial,
     to: To,

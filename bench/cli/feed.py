@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from bench.search.events import Event, Told, from_line, to_line
+from bench.records.events import Event, Told, from_line, to_line
 
 FOLLOWED = "PARETUNE_EVENTS"
 """Variable that is 1 where the output of a sweep is followed by another process."""

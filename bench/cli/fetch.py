@@ -14,11 +14,10 @@ from bench.cli.download import download
 from bench.cli.known_jobs import meant
 from bench.cli.launch import shell_path
 from bench.cli.unpack import ArchiveReader, Origin, check_target, unpack
+from bench.cluster.job_server import FETCH, PURPOSE, STUDY, Job, JobServer, reach
 from bench.errors import ClusterError, LedgerError
-from bench.location import RUNS, location
 from bench.plugins import NAME
-from bench.search.jobs import FETCH, PURPOSE, STUDY, Job, JobServer
-from bench.search.tunnel import reach
+from bench.storage.files import RUNS, location
 from reports.escape import plain
 
 

@@ -11,20 +11,19 @@ from transformers import PretrainedConfig
 
 from bench.anatomy import is_causal, skeleton
 from bench.cli.console import SUCCESS, out
-from bench.data import Dataset, load_dataset
+from bench.data.load import Dataset, load_dataset
+from bench.data.sources import KNOWN, SPLITS
 from bench.errors import ModelError, StudyError, TrialRefused
-from bench.known_tasks import known_task
-from bench.ledger import Ledger
-from bench.location import Location
-from bench.measure import count
 from bench.metrics import accuracy
-from bench.search.run import write_report
-from bench.source import ModelSource, locate
-from bench.sources import KNOWN, SPLITS
+from bench.pretrained.source import ModelSource, locate
 from bench.space import find_space, installed_spaces
+from bench.storage.files import Location
+from bench.storage.ledger import Ledger
 from bench.strategy import Strategy, find_strategy, installed_families, installed_strategies
-from bench.task import AnyTask, Columns, Example
-from bench.zero_shot import cosine_accuracy, likelihood_accuracy
+from bench.task import AnyTask, Columns, Example, known_task
+from bench.training.measure import count
+from bench.training.zero_shot import cosine_accuracy, likelihood_accuracy
+from bench.tune.run import write_report
 from reports import show
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view

@@ -10,7 +10,7 @@ from rich.text import Text
 from bench.cli.attach import command, pick, say
 from bench.cli.console import INTERRUPTED, SUCCESS, out
 from bench.cli.known_jobs import meant
-from bench.search.tunnel import reach
+from bench.cluster.job_server import reach
 from reports.escape import plain
 
 LOOK_SECONDS = 1.0

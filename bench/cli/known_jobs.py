@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.errors import ClusterError
-from bench.record import Part
-from bench.storage import write_whole
+from bench.records.trial_record import Part
+from bench.storage.files import write_whole
 
 MOST = 50
 """Jobs that are remembered."""

@@ -16,14 +16,22 @@ from bench.cli.known_jobs import KnownJob, named, remember
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.cli.sweep import Request, read_request, study_path
 from bench.cli.sweep_command import parse, request_of, with_option
+from bench.cluster.job_server import (
+    FOLDER,
+    PURPOSE,
+    PYTHON,
+    STOPPABLE,
+    STUDY,
+    SWEEP,
+    JobServer,
+    reach,
+)
+from bench.data.sources import KNOWN
 from bench.errors import Faults, StorageError, StudyError
-from bench.location import check_address
-from bench.search.jobs import FOLDER, PURPOSE, PYTHON, STOPPABLE, STUDY, SWEEP, JobServer
-from bench.search.prepare import prepare
-from bench.search.tunnel import reach
-from bench.source import BUNDLED
-from bench.sources import KNOWN
-from bench.study import Study
+from bench.pretrained.source import BUNDLED
+from bench.storage.files import check_address
+from bench.study.experiment import prepare
+from bench.study.file import Study
 from reports.escape import plain
 
 FOLDERS = "~/paretune-runs"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.amounts import amount
 from bench.errors import Faults, InputError
+from bench.units import amount
 from reports.recommend import Limit, Wishes
 
 COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}

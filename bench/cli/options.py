@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.location import location
+from bench.storage.files import location
 
 Model = Annotated[
     str | None, typer.Option(help="bundled, a Hub id or a folder.", show_default="bundled")

@@ -15,8 +15,8 @@ from pydantic import NonNegativeInt
 
 from bench.cli.console import SUCCESS
 from bench.errors import LedgerError
-from bench.ledger import Ledger
-from bench.record import Part
+from bench.records.trial_record import Part
+from bench.storage.ledger import Ledger
 
 BEGIN, END = "@archive ", "@end"
 """How the lines around an archive begin."""

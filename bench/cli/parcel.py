@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.data.rows import READERS
+from bench.data.sources import SPLITS
 from bench.errors import Faults
-from bench.rows import READERS
-from bench.source import HUB_FILES
-from bench.sources import SPLITS
+from bench.pretrained.source import HUB_FILES
 
 LIMIT = 100 * 2**20
 """Bytes that Ray's job server takes in one upload."""

@@ -9,16 +9,14 @@ from pathlib import Path
 from bench.cli.console import SUCCESS
 from bench.cli.export import say
 from bench.cli.progress import counted
+from bench.data.sources import read_source
 from bench.errors import Faults, InputError
-from bench.export.answers import json_lines, scores_of, writer_for
-from bench.export.load import load_export
 from bench.export.manifest import Manifest, read_manifest
-from bench.export.rows import read_rows
+from bench.export.predict import json_lines, load_export, read_rows, scores_of, writer_for
 from bench.export.trained import task_told
 from bench.metrics import METRICS
-from bench.source import tokenizer_fingerprint
-from bench.sources import read_source
-from bench.storage import write_whole
+from bench.pretrained.source import tokenizer_fingerprint
+from bench.storage.files import write_whole
 from bench.task import AnyTask, Asked, Columns, Example
 
 

@@ -14,14 +14,13 @@ from bench.cli.sweep_command import STUDY_KEYS, parameters_of, words_of
 from bench.errors import InputError, LedgerError
 from bench.metrics import ACCURACY
 from bench.plugins import NAME, file_name
-from bench.provenance import shown_command
-from bench.record import TrialRecord
+from bench.records.spec import TrainSettings
+from bench.records.study_record import StudyRecord
+from bench.records.trial_record import TrialRecord
 from bench.space import Value
-from bench.spec import TrainSettings
 from bench.strategy import is_installed
-from bench.study import preset
-from bench.study_record import StudyRecord
-from bench.study_text import read_study_text
+from bench.study.file import preset, read_study_text
+from bench.study.provenance import shown_command
 
 SPLITS = ("train", "validation", "test")
 LONGEST_NAME = 80
@@ -33,17 +32,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from bench.data import Limits, load_dataset
-from bench.known_tasks import known_task
-from bench.measure import load_trained
-from bench.model import choose_precision
-from bench.source import locate
-from bench.spec import TrainSettings, TrialSpec
+from bench.data.load import Limits, load_dataset
+from bench.task import known_task
+from bench.training.measure import load_trained
+from bench.training.model import choose_precision
+from bench.pretrained.source import locate
+from bench.records.spec import TrainSettings, TrialSpec
 from bench.strategy import find_strategy
 from bench.task import Columns
-from bench.tokens import tokenise
-from bench.trial import Trial
-from bench.workbench import Workbench
+from bench.data.tokens import tokenise
+from bench.training.trial import Trial
+from bench.training.worker_state import Workbench
 
 strategy = find_strategy({name!r})({knobs})
 settings = TrainSettings({settings})

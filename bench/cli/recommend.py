@@ -16,11 +16,11 @@ from bench.cli.limits import make_wishes
 from bench.cli.recipe import command_for, inputs_of, program_for
 from bench.cli.recommend_document import LATENCY, advice_document, nothing_document
 from bench.errors import Faults, LedgerError
-from bench.ledger import Ledger
-from bench.location import Location
 from bench.plugins import file_name
-from bench.record import TrialRecord
-from bench.study_record import StudyRecord
+from bench.records.study_record import StudyRecord
+from bench.records.trial_record import TrialRecord
+from bench.storage.files import Location
+from bench.storage.ledger import Ledger
 from reports import show
 from reports.analysis import Analysis, Entry, analyse
 from reports.devices import device_line

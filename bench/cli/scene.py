@@ -7,8 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bench.record import Status, TrialRecord
-from bench.search.events import (
+from bench.records.events import (
     BudgetOver,
     Died,
     Ended,
@@ -23,7 +22,8 @@ from bench.search.events import (
     Started,
     Trial,
 )
-from bench.study_record import Freeze, Run, StudyRecord
+from bench.records.study_record import Freeze, Run, StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 
 
 @dataclass(kw_only=True)

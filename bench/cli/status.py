@@ -13,11 +13,11 @@ from rich.text import Text
 
 from bench.cli.console import SUCCESS, out
 from bench.cli.sweep_command import with_option
-from bench.ledger import Ledger
-from bench.location import Location
-from bench.provenance import shown_command
-from bench.record import RETRIED_ON_RESUME, Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import RETRIED_ON_RESUME, Status
+from bench.storage.files import Location
+from bench.storage.ledger import Ledger
+from bench.study.provenance import shown_command
 from reports.escape import headline, plain
 from reports.standings import completed
 

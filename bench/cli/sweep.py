@@ -13,21 +13,20 @@ from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.dry_run import show_plan
 from bench.cli.sweep_command import without_option
+from bench.cluster.slots import Demand, gpus_of
 from bench.errors import Faults, LedgerError, StudyError
-from bench.location import RUNS, Location, location
-from bench.provenance import shown_command
-from bench.record import Status, TrialRecord
-from bench.scrub import scrub
-from bench.search.budget import NO_BUDGET, Budget, make_budget
-from bench.search.care import USUAL_CARE, Care, make_care
-from bench.search.prepare import prepare
-from bench.search.prepared import Prepared
-from bench.search.run import Options, Outcome, run_study
-from bench.search.slots import Demand, gpus_of
-from bench.search.tracking import make_trackers
-from bench.share import WHOLE, make_share
-from bench.study import Study, check_study, preset
-from bench.toolchain import cannot_compile
+from bench.records.scrub import scrub
+from bench.records.trial_record import Status, TrialRecord
+from bench.storage.files import RUNS, Location, location
+from bench.storage.locks import WHOLE, make_share
+from bench.study.experiment import Prepared, prepare
+from bench.study.file import Study, check_study, preset
+from bench.study.provenance import shown_command
+from bench.trackers.base import make_trackers
+from bench.training.speed.toolchain import cannot_compile
+from bench.tune.budget import NO_BUDGET, Budget, make_budget
+from bench.tune.retry import USUAL_CARE, Care, make_care
+from bench.tune.run import Options, Outcome, run_study
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view

@@ -14,21 +14,19 @@ from bench.cli.console import SOME_FAILED, SUCCESS
 from bench.cli.export import Wanted, say, write
 from bench.cli.progress import counted
 from bench.cli.recipe import inputs_of
-from bench.data import Limits, load_dataset
+from bench.data.load import OPEN_SPLITS, Limits, SealedDataset, load_dataset, sealed
+from bench.data.tokens import tokenise
 from bench.errors import ExportRefused, TrialDiverged, TrialRefused
 from bench.export.card import Story
-from bench.export.final import train_final
-from bench.export.sample import sample_of
-from bench.export.trained import Trained
-from bench.model import choose_precision
-from bench.provenance import shown_command
-from bench.sealed import OPEN_SPLITS, SealedDataset, sealed
-from bench.source import ModelSource
+from bench.export.train import train_final
+from bench.export.trained import Trained, sample_of
+from bench.pretrained.source import ModelSource
+from bench.study.provenance import shown_command
 from bench.task import Columns
-from bench.tokens import tokenise
-from bench.train import is_out_of_memory
-from bench.trial import failure
-from bench.workbench import Workbench
+from bench.training.loop import is_out_of_memory
+from bench.training.model import choose_precision
+from bench.training.trial import failure
+from bench.training.worker_state import Workbench
 
 
 def train_trial(wanted: Wanted, seed: int | None, dataset: str | None) -> int:

@@ -18,10 +18,9 @@ from pydantic import ValidationError
 
 from bench.cli.pack import BEGIN, END, MOST, Header
 from bench.errors import ClusterError, LedgerError
-from bench.ledger import Ledger
-from bench.record import Part
-from bench.record_file import read_file
-from bench.storage import storage_error, write_whole
+from bench.records.trial_record import Part
+from bench.storage.files import read_file, storage_error, write_whole
+from bench.storage.ledger import Ledger
 
 MEMBERS = re.compile(
     r"study\.json|frozen\.json|trials/\w[\w.-]*\.json(\.damaged)?|report/\w[\w.-]*"

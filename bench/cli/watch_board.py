@@ -10,14 +10,13 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from bench.amounts import duration_of
 from bench.cli.console import SUCCESS, out
 from bench.errors import InputError
-from bench.ledger import AtWork, Ledger
-from bench.location import Location
-from bench.record import TrialRecord
-from bench.record_file import read_records
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
+from bench.storage.files import Location, read_records
+from bench.storage.ledger import AtWork, Ledger
+from bench.units import duration_of
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view
 

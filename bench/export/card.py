@@ -3,27 +3,221 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import yaml
-from jinja2 import Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from bench.export.address import public_address
-from bench.export.figures import cautions_of, figures_of
+from bench.anatomy import skeleton
+from bench.data.sources import GENERATED
 from bench.export.forms import FORMS
-from bench.export.manifest import Manifest
-from bench.export.snippet import snippet, templates
+from bench.export.manifest import HeadUse, Manifest
 from bench.export.trained import Trained
 from bench.export.write import CARD, Checked
-from bench.record import TrialRecord
-from bench.sources import GENERATED
-from bench.study_record import Run, SplitSummary
+from bench.pretrained.source import BUNDLED, ModelSource
+from bench.records.study_record import Run, SplitSummary
+from bench.records.trial_record import TrialRecord
 from reports import show
+from reports.confirmed import Confirmed, Right, confirmed
 from reports.escape import Markdown, fenced
+from reports.leaderboard import BY_RANK
+from reports.metrics import JUDGED, METRICS
+from reports.statistics.uncertainty import Estimate, mean_accuracy
 from reports.text.markdown_table import safe
+
+BUNDLED_ADDRESS = "sentence-transformers/all-MiniLM-L6-v2@1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+"""Where the bundled model was published, see ``bench.pretrained.source.BUNDLED_SHA256``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicAddress:
+    """Arguments of ``from_pretrained``.
+
+    Attributes:
+        name: a repository of the Hub, or a folder.
+        revision: of the repository; ``None`` of a folder.
+    """
+
+    name: str
+    revision: str | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether only this machine has it."""
+        return self.revision is None
+
+
+def public_address(source: ModelSource) -> PublicAddress:
+    """Of a model that was found here."""
+    address = BUNDLED_ADDRESS if source.address == BUNDLED else source.address
+    if address == str(source.folder):
+        return PublicAddress(name=address, revision=None)
+    name, _, revision = address.rpartition("@")
+    return PublicAddress(name=name, revision=revision)
+
+
+TYPES = "token_type_embeddings"
+"""How the name of the table of token types ends in every family that has one."""
+
+
+@cache
+def templates() -> Environment:
+    """Templates of this package; what they print is not escaped."""
+    return Environment(
+        loader=PackageLoader("bench.export"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+    )
+
+
+def snippet(template: str, trained: Trained, use: HeadUse | None) -> str:
+    """A program that answers one example, run in the export's folder.
+
+    Args:
+        template: of the form.
+        trained: what was exported.
+        use: how the head is used; ``None`` where the model has it.
+    """
+    task, address = trained.spec.task, public_address(trained.source)
+    specimen = task.specimen()
+    sequences = [tuple(parts) for parts in task.segments(specimen)]
+    revision = f', revision="{address.revision}"' if address.revision else ""
+    return templates().get_template(template).render(
+        base=json.dumps(address.name),
+        revision=revision,
+        use=use,
+        offset=_offset(use),
+        typed=trained.sample.split.types is not None,
+        types=_types(trained),
+        words=task.words,
+        auto_class=task.auto_class,
+        sequences=repr(sequences),
+        names=repr(list(task.described(specimen)[1])),
+        padless=trained.tokenizer.pad_token is None,
+        joined=len(sequences[0]) > 1 and trained.tokenizer.sep_token is None,
+        max_length=trained.spec.settings.max_length,
+    )  # fmt: skip
+
+
+def _types(trained: Trained) -> str | None:
+    """Name of the table of token types, where the tokenizer tells types apart."""
+    if trained.sample.split.types is None:
+        return None
+    names = (name for name, _ in skeleton(trained.source.config()).named_modules())
+    return next((name for name in names if name.endswith(TYPES)), None)
+
+
+def _offset(use: HeadUse | None) -> str:
+    """What is added to places counted from 0 to make positions; empty for nothing."""
+    first = use.first_position if use else None
+    return f" {'-' if first < 0 else '+'} {abs(first)}" if first else ""
+
+
+COSTS = ("trained_parameters", "stored_bytes", "inference_ms_p50", "inference_ms_p95")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A row of the model card.
+
+    Attributes:
+        label: what it is.
+        value: with its unit.
+        interval: 95 % interval; empty where there is none.
+        of: what it was measured of.
+    """
+
+    label: str
+    value: str
+    interval: str
+    of: str
+
+
+def candidate_of(run: Run, record: TrialRecord) -> Confirmed | None:
+    """The frozen configuration that a trial is, or repeats; ``None`` if it is none."""
+    wanted = record.confirms or record.fingerprint
+    found = (each for each in confirmed(run) if each.candidate.fingerprint == wanted)
+    return next(found, None)
+
+
+def figures_of(run: Run, record: TrialRecord) -> list[Figure]:
+    """Accuracies, those of fresh seeds first, then sizes and latency of the trial."""
+    candidate = candidate_of(run, record)
+    return [*_of_candidate(run, candidate), *_of_trial(run, record), *_costs(record)]
+
+
+def cautions_of(run: Run, record: TrialRecord) -> list[str]:
+    """What has to be known of them."""
+    candidate = candidate_of(run, record)
+    told = []
+    if candidate is None:
+        told.append(
+            "This configuration was not among those that were confirmed on fresh seeds and scored"
+            " on test: its validation accuracy is that of the search, which is optimistic."
+        )
+    elif len(candidate.runs) == 1:
+        told.append("An interval of one seed speaks of other questions, not of other seeds.")
+    if record.was_shared:
+        told.append("Its latency was taken while other trials may have used the same device.")
+    return told
+
+
+def _of_candidate(run: Run, candidate: Confirmed | None) -> Iterator[Figure]:
+    if candidate is None or not candidate.runs:
+        return
+    fresh = "fresh seeds" if run.freeze and run.freeze.seeds else "seed of the search"
+    tested = [r for r in candidate.runs if run.study.is_tested(r)]
+    if tested:
+        rows = [np.equal(r.test.predictions, r.test.answers) for r in tested if r.test]
+        yield _accuracy("test accuracy", np.array(rows), f"{len(tested)} {fresh}")
+    right = candidate.right("validation")
+    yield _accuracy("validation accuracy", right, f"{len(right)} {fresh}")
+    for metric in (METRICS[name] for name in JUDGED if name != BY_RANK):
+        values = [value for r in tested if (value := metric.read(r)) is not None]
+        if values:
+            of, shown = f"median of {len(values)} {fresh}", show.figure(metric, median(values))
+            yield Figure(label=metric.label, value=shown, interval="", of=of)
+
+
+def _of_trial(run: Run, record: TrialRecord) -> Iterator[Figure]:
+    known = record.accuracy
+    if known is None or len(known.predictions) != len(run.study.answers):
+        return
+    right = np.equal([known.predictions], run.study.answers)
+    kind = "with a fresh seed" if record.confirms else "of the search"
+    yield _accuracy("validation accuracy", right, f"{record.trial}, a trial {kind}")
+    if record.test and run.study.is_tested(record):
+        answered = np.equal([record.test.predictions], record.test.answers)
+        yield _accuracy("test accuracy", answered, record.trial)
+
+
+def _accuracy(label: str, right: Right, of: str) -> Figure:
+    found: Estimate = mean_accuracy(right)
+    return Figure(
+        label=label,
+        value=show.share(found.value),
+        interval=show.interval(found.low, found.high),
+        of=of,
+    )
+
+
+def _costs(record: TrialRecord) -> Iterator[Figure]:
+    device = record.environment.device if record.environment else ""
+    precision = record.environment.precision if record.environment else ""
+    for name in COSTS:
+        metric = METRICS[name]
+        value = metric.read(record)
+        of = f"{record.trial}, on {device} in {precision}" if metric.unit == "ms" else record.trial
+        text = show.figure(metric, value) or "not measured"
+        yield Figure(label=metric.label, value=text, interval="", of=of)
+
 
 UNKNOWN = "unknown"
 EMBEDDED_LICENCE = "Apache-2.0"

@@ -8,10 +8,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bench.export.manifest import HEAD_USE, HEAD_WEIGHTS, HeadUse, read_part, write_part
-from bench.model import TaskModel
-from bench.spec import TrainSettings
+from bench.records.spec import TrainSettings
 from bench.strategy import PeftAdapter
 from bench.task import AnyTask
+from bench.training.model import TaskModel
 
 
 def head_use(width: int, settings: TrainSettings, adapter: PeftAdapter | None = None) -> HeadUse:

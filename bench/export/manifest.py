@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import NonNegativeInt
 
 from bench.errors import ExportError
-from bench.record import Part
-from bench.record_file import read_file, to_json
+from bench.records.spec import Pooling, TrainSettings
+from bench.records.trial_record import Part
 from bench.space import Value
-from bench.spec import Pooling, TrainSettings
+from bench.storage.files import read_file, to_json
 
 P = TypeVar("P", bound=Part)
 
@@ -27,7 +27,7 @@ class Base(Part):
 
     Attributes:
         name: what it was asked by.
-        address: what ``bench.source.locate`` finds it by.
+        address: what ``bench.pretrained.source.locate`` finds it by.
         fingerprint: commit of the Hub, or content hash.
         tokenizer: content hash of its tokenizer.
     """

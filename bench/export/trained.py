@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,21 +13,31 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from bench.batches import BatchStore
+from bench.data.batches import BatchStore
+from bench.data.tokens import tokenise
 from bench.errors import ExportError, ModelError, StudyError
 from bench.export.manifest import Base, Manifest
-from bench.export.sample import sample_of
-from bench.export.scores import logits_of
-from bench.known_tasks import task_of
-from bench.measure import load_trained
-from bench.model import TaskModel
-from bench.source import ModelSource, locate, tokenizer_fingerprint
+from bench.export.predict import logits_of
+from bench.pretrained.source import ModelSource, locate, tokenizer_fingerprint
+from bench.records.spec import TrialSpec
 from bench.space import Value
-from bench.spec import TrialSpec
 from bench.strategy import Strategy, find_strategy
-from bench.task import AnyTask
-from bench.tokens import tokenise
-from bench.workbench import Workbench
+from bench.task import AnyTask, Example, task_of
+from bench.training.measure import load_trained
+from bench.training.model import TaskModel
+from bench.training.worker_state import Workbench
+
+
+def sample_of(task: AnyTask, tokenizer: PreTrainedTokenizerBase) -> tuple[Example, ...]:
+    """Examples without meaning, of unequal length; the same for equal tasks and tokenizers."""
+    generator = random.Random(0)
+
+    def text(tokens: int) -> str:
+        drawn = [generator.randrange(len(tokenizer)) for _ in range(tokens)]
+        return str(tokenizer.decode(drawn, skip_special_tokens=True)).strip() or "?"
+
+    return tuple(task.made_up(text))
+
 
 CPU = torch.device("cpu")
 
@@ -38,7 +49,7 @@ class Trained:
     Attributes:
         spec: the trial.
         source: its pretrained model.
-        tensors: what was trained, as ``bench.measure.trained_tensors`` names it.
+        tensors: what was trained, as ``bench.training.measure.trained_tensors`` names it.
         device: where models are built.
     """
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import ExportError, ExportRefused
-from bench.export.form import Form
 from bench.export.forms import FORMS
+from bench.export.forms.base import Form
+from bench.export.forms.merged import CLOSE
 from bench.export.head import read_use
 from bench.export.manifest import HEAD_USE, MANIFEST, HeadUse, Manifest, write_part
-from bench.export.merged import CLOSE
-from bench.export.scores import logits_of
+from bench.export.predict import logits_of
 from bench.export.trained import Trained
-from bench.storage import storage_error
+from bench.storage.files import storage_error
 
 CARD = "README.md"
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.analysis import Analysis, Entry, Place
 from reports.figures.labels import Name, Spot, write_names

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports.analysis import Analysis
 from reports.figures.style import (
     FAINT,

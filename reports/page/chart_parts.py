@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports.page.text import clean
 
 Spec: TypeAlias = dict[str, Any]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.study_record import Run
-from bench.task_record import TaskWords
+from bench.records.study_record import Run, TaskWords
 from reports.analysis import Analysis
 from reports.page.chart_parts import (
     ISOLATED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports.page.chart_parts import (
     ISOLATED,
     Chart,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from bench.record import TrialRecord
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
 from bench.space import LEARNING_RATE, Value
-from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.front import points

@@ -13,7 +13,7 @@ from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.metrics import METRICS
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports import facts, results, show
 from reports.analysis import Analysis
 from reports.devices import device_note

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry, Pair
 from reports.figures.style import COLOURS, MARKERS

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.metrics import ACCURACY
-from bench.record import Status, TrialRecord
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status, TrialRecord
 from reports import show
 from reports.escape import headline
 from reports.leaderboard import Row

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.record import RETRIED_ON_RESUME, Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import RETRIED_ON_RESUME, Status
 from reports.standings import completed
 
 

@@ -15,8 +15,8 @@ import moocore
 import numpy as np
 import numpy.typing as npt
 
-from bench.record import TrialRecord
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
 from reports.standings import completed
 from reports.statistics.resamples import Draws
 from reports.statistics.uncertainty import CONFIDENCE

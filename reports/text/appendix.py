@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.record import Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status
 from reports import show
 from reports.escape import Markdown, headline
 from reports.metrics import searched

@@ -8,9 +8,9 @@ from itertools import chain
 
 from bench.metrics import ACCURACY
 from bench.metrics import METRICS as SCORES
-from bench.record import TrialRecord
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
 from bench.space import LEARNING_RATE
-from bench.study_record import Run
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from bench.metrics import METRICS as SCORES
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis, Entry, Place
 from reports.confirmed import confirmed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.metrics import ACCURACY
 from bench.metrics import METRICS as SCORES
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports import show
 from reports.analysis import Analysis
 from reports.escape import markdown

@@ -9,7 +9,7 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined, Template
 
 from bench.metrics import METRICS
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports import facts, results
 from reports.analysis import Analysis
 from reports.devices import device_note

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.record import TrialRecord
+from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.escape import Markdown, markdown, without_folders
 from reports.metrics import METRICS

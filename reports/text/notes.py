@@ -6,7 +6,7 @@ All of them are Markdown with foreign text escaped; ``None`` where there is noth
 from __future__ import annotations
 
 from bench.metrics import ACCURACY
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
 from reports.confirmed import confirmed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.escape import Markdown

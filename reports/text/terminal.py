@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.record import TrialRecord
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.analysis import Analysis, analyse, comparable
 from reports.devices import device_line

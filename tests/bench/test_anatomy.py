@@ -18,7 +18,7 @@ from bench.anatomy import (
 )
 from strategies.adapter import Adapter
 from strategies.lora import LoRA
-from tests.tiny import CONFIGS, sentences, tiny
+from tests.helpers.tiny import CONFIGS, sentences, tiny
 
 
 def test_layers_that_share_one_block_give_one_block() -> None:

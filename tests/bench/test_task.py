@@ -15,25 +15,22 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from bench.batches import collate
+from bench.data.batches import collate
+from bench.data.tasks.multiple_choice import MultipleChoice, Question
+from bench.data.tasks.sequence_classification import LabelledText, SequenceClassification
+from bench.data.tokens import TokenSplit, tokenise
 from bench.errors import PluginError, StudyError
-from bench.known_tasks import check_task, installed_tasks, known_task, task_of
 from bench.metrics import ACCURACY, METRICS
-from bench.model import TaskModel
-from bench.provenance import code_fingerprint
-from bench.questions import Question
-from bench.source import locate
-from bench.spec import content_hash
-from bench.task import GUESSING, AnyTask, Example
-from bench.tasks.multiple_choice import MultipleChoice
-from bench.tasks.sequence_classification import SequenceClassification
-from bench.texts import LabelledText
-from bench.tokens import TokenSplit, tokenise
+from bench.pretrained.source import locate
+from bench.records.spec import content_hash
+from bench.study.provenance import code_fingerprint
+from bench.task import GUESSING, AnyTask, Example, check_task, installed_tasks, known_task, task_of
+from bench.training.model import TaskModel
 from strategies.full import Full
 from strategies.linear import Linear
-from tests.folders import WORDS, write_model
-from tests.tiny import WIDTH, tiny
-from tests.trials import make_spec, make_workbench, run
+from tests.helpers.folders import WORDS, write_model
+from tests.helpers.tiny import WIDTH, tiny
+from tests.helpers.trials import make_spec, make_workbench, run
 
 
 def questions(count: int) -> list[Question]:

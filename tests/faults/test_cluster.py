@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.search import cluster
-from tests.faults.harness import Play, until
+from bench.cluster import join as cluster
+from tests.helpers.harness import Play, until
 
 pytestmark = pytest.mark.ray
 

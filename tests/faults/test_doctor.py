@@ -17,8 +17,8 @@ import pytest
 import ray
 
 from bench import __version__
-from tests.faults.harness import ROOT, Play, children
-from tests.faults.nodes import Nodes
+from tests.helpers.harness import ROOT, Play, children
+from tests.helpers.nodes import Nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -156,7 +156,7 @@ def test_other_code_of_the_same_version_and_a_missing_plug_in_are_refused(
 
     told = "\n".join(lines_of(done, "refused"))
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "other code in bench/train.py than here" in told
+    assert "other code in bench/training/loop.py than here" in told
     assert "paretune_faulty is not installed" in told
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Play, children, until
+from tests.helpers.harness import Play, children, until
 
 pytestmark = pytest.mark.ray
 
@@ -146,7 +146,7 @@ def test_f17_durations_are_right_when_the_clock_is_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from strategies.bitfit import BitFit
-    from tests.trials import make_spec, make_workbench, run
+    from tests.helpers.trials import make_spec, make_workbench, run
 
     hours = iter(range(10**6, 0, -1))
     monkeypatch.setattr(time, "time", lambda: float(next(hours) * 3600))

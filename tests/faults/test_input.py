@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.cli.entry import main
-from bench.ledger import Ledger
-from tests.folders import write_dataset, write_model
-from tests.reports.records import study, trial
+from bench.storage.ledger import Ledger
+from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.records import study, trial
 
 QUICK, WHOLE = 40, 1000
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import PARETUNE, Play, until
-from tests.faults.nodes import Nodes, make_token
+from tests.helpers.harness import PARETUNE, Play, until
+from tests.helpers.nodes import Nodes, make_token
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -251,7 +251,7 @@ def test_a_cluster_file_is_reached_through_a_tunnel_that_ends_with_the_command(
     stage: Stage, cluster_file: Path
 ) -> None:
     ssh = cluster_file.with_name("ssh")
-    ssh.write_bytes(Path(__file__).with_name("ssh.py").read_bytes())
+    ssh.write_bytes((Path(__file__).parents[1] / "helpers" / "ssh.py").read_bytes())
     ssh.chmod(0o755)
     listed = stage.run(
         stage.command("jobs", "--cluster", str(cluster_file)),

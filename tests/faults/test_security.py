@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bench.cli import entry
+from bench.cluster import join as cluster_module
+from bench.cluster.join import cluster
+from bench.cluster.slots import Demand
 from bench.errors import ClusterError
-from bench.scrub import HIDDEN, scrub, scrubbed
-from bench.search import cluster as cluster_module
-from bench.search.cluster import cluster
-from bench.search.slots import Demand
-from tests.reports.records import trial
+from bench.records.scrub import HIDDEN, scrub, scrubbed
+from tests.helpers.records import trial
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Play
+from tests.helpers.harness import Play
 
 pytestmark = pytest.mark.ray
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import PARETUNE, Play, until
-from tests.stores import BUCKET, Store, s3_store
+from tests.helpers.harness import PARETUNE, Play, until
+from tests.helpers.stores import BUCKET, Store, s3_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.scrub import HIDDEN
-from tests.faults.harness import Play, children, install, until
+from bench.records.scrub import HIDDEN
+from tests.helpers.harness import Play, children, install, until
 
 pytestmark = pytest.mark.ray
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.source import BUNDLED, locate
+from bench.pretrained.source import BUNDLED, locate
 from tests.peers.measure import run
 from tests.peers.ours import Sweep, cost, sweep
 from tests.peers.settings import BATCH_SIZE, MAX_LENGTH, SEED, Bench, fresh

@@ -19,8 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PretrainedConfig
 
-from bench.batches import Batch
 from bench.strategy import Strategy
+from bench.task import Batch
 from tests.peers import ours_inside
 
 PROBES = (8, 24, 40)

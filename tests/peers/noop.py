@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from bench.questions import Question
+from bench.data.tasks.multiple_choice import Question
 from tests.peers.ours import Sweep, sweep
 from tests.peers.settings import Bench, fresh, write_questions
 

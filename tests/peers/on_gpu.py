@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from bench.source import BUNDLED, locate
+from bench.pretrained.source import BUNDLED, locate
 from tests.peers.compare import compare, ours
 from tests.peers.settings import SEED, Bench, fresh
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.batches import Batch, collate, evenly
-from bench.data import load_dataset
-from bench.model import TaskModel, choose_precision, store_in_bf16
-from bench.source import BUNDLED, ModelSource, locate
-from bench.spec import TrainSettings
-from bench.tasks.multiple_choice import MultipleChoice
-from bench.tokens import tokenise, training_order
-from bench.train import Training, autocast
+from bench.data.batches import collate, evenly
+from bench.data.load import load_dataset
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.data.tokens import tokenise, training_order
+from bench.pretrained.source import BUNDLED, ModelSource, locate
+from bench.records.spec import TrainSettings
+from bench.task import Batch
+from bench.training.loop import Training, autocast
+from bench.training.model import TaskModel, choose_precision, store_in_bf16
 
 MANY_STEPS = 10_000
 

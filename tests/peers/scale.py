@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.provenance import commit
-from tests.folders import write_model
+from bench.study.provenance import commit
+from tests.helpers.folders import write_model
 from tests.peers.measure import machine
 from tests.peers.noop import install, questions
 from tests.peers.ours import Sweep, sweep

@@ -17,21 +17,21 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from bench.arm import Arm
-from bench.ledger import Ledger
-from bench.record import Parameters, Status, TrialRecord
-from bench.record_file import to_json
-from bench.search.importances import importances
-from bench.search.plan import Plan
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.records.spec import TrainSettings, TrialSpec
+from bench.records.trial_record import Parameters, Status, TrialRecord
 from bench.space import Value
-from bench.spec import TrainSettings, TrialSpec
-from bench.tasks.multiple_choice import MultipleChoice
+from bench.storage.files import to_json
+from bench.storage.ledger import Ledger
+from bench.study.arm import Arm
+from bench.tune.importances import importances
+from bench.tune.plan import Plan
 from reports.text.terminal import leaderboard_view
 from reports.write import render
 from search_spaces.lora import SPACE
 from strategies.lora import LoRA
-from tests.reports.busy import ACCURACIES, busy_run
-from tests.reports.records import trial
+from tests.helpers.busy import ACCURACIES, busy_run
+from tests.helpers.records import trial
 
 ARM = Arm(name="lora", strategy=LoRA, fixed={}, space=SPACE)
 SYNCED = 1000

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data import Limits, load_dataset
-from bench.questions import Question
-from bench.sources import EMBEDDED
+from bench.data.load import Limits, load_dataset
+from bench.data.sources import EMBEDDED
+from bench.data.tasks.multiple_choice import Question
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = ROOT / "runs" / "bench"

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.provenance import commit
-from bench.sources import EMBEDDED
+from bench.data.sources import EMBEDDED
+from bench.study.provenance import commit
 from tests.peers import compare, noop, on_gpu, render, steps, studies
 from tests.peers.measure import CommandFailed, machine
 from tests.peers.settings import (

@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutput
 
-from bench.batches import Batch
 from bench.strategy import Strategy
+from bench.task import Batch
 from strategies.adapter import Adapter
 from strategies.bitfit import BitFit
 from strategies.full import Full

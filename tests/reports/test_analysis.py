@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import StudyError
-from bench.record import Status, TrialRecord
-from bench.study_record import Candidate, Freeze, Run
+from bench.records.study_record import Candidate, Freeze, Run
+from bench.records.trial_record import Status, TrialRecord
 from reports.analysis import Analysis, analyse
-from tests.reports.records import ARMS, broken, realistic, study
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import ARMS, broken, realistic, study
+from tests.helpers.simulate import World, simulated_run
 
 TRUE = {"full": 0.65, "lora": 0.64, "bitfit": 0.55, "adapter": 0.5, "linear": 0.3}
 SIZES = {"full": 22_713_601, "lora": 74_113, "bitfit": 26_113, "adapter": 301_000, "linear": 385}

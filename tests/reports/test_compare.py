@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.record import Environment, Status, TrialRecord
-from bench.spec import TrainSettings
-from bench.study_record import Run
+from bench.records.spec import TrainSettings
+from bench.records.study_record import Run
+from bench.records.trial_record import Environment, Status, TrialRecord
 from reports.compare import Comparison, compare_runs
 from reports.statistics.pairwise import p_of_no_difference
-from tests.reports.altered import changed, one_seed, recoded, updated
-from tests.reports.records import ENVIRONMENT
-from tests.reports.simulate import World, confirming, simulated_run
+from tests.helpers.altered import changed, one_seed, recoded, updated
+from tests.helpers.records import ENVIRONMENT
+from tests.helpers.simulate import World, confirming, simulated_run
 
 ACCURACIES = {"full": 0.66, "lora": 0.64, "bitfit": 0.6}
 LAPTOP = ENVIRONMENT.model_copy(update={"device": "a laptop", "threads": 8})

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from bench.record import TrialRecord
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
 from reports.analysis import analyse
 from reports.devices import arms_by_device, device_note, devices_of
 from reports.page.html import html_report
@@ -17,8 +17,8 @@ from reports.tables import leaderboard_table
 from reports.text.latex import latex_tables
 from reports.text.markdown import report
 from reports.text.terminal import leaderboard_view
-from tests.reports.records import ENVIRONMENT, broken, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import ENVIRONMENT, broken, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 SAYS = "Timings are not comparable: several devices."
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports.analysis import analyse
 from reports.facts import learnt
 from reports.page.html import html_report
 from reports.table import Table
 from reports.text.markdown import report
-from tests.reports.records import study
+from tests.helpers.records import study
 
 LABELS = ("anger", "fear", "joy", "love", "sad", "sure", "<b>|wild", "zeal")
 OF_TEXTS = Run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.front import points
-from tests.reports.records import broken, trial
+from tests.helpers.records import broken, trial
 
 
 def _front(*plane: tuple[int, int]) -> list[bool]:

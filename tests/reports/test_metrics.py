@@ -7,7 +7,7 @@ import pytest
 from bench.errors import StudyError
 from reports import show
 from reports.metrics import METRICS, metric
-from tests.reports.records import broken, trial
+from tests.helpers.records import broken, trial
 
 
 def test_every_metric_but_the_undeployed_latencies_can_be_read_from_a_full_record() -> None:

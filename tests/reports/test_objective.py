@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 
-from bench.record import Scores, TrialRecord
-from bench.study_record import Candidate, Freeze, Run
+from bench.records.study_record import Candidate, Freeze, Run
+from bench.records.trial_record import Scores, TrialRecord
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
 from reports.recommend import Advice, Wishes, recommend
 from reports.text.findings import summary
 from reports.text.markdown import report
-from tests.reports.records import one_seed_run, study, trial
+from tests.helpers.records import one_seed_run, study, trial
 
 GOAL = "macro_f1"
 CONTEXT = "abcd000011112222"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.ledger import Ledger
-from bench.search.importances import importances
+from bench.storage.ledger import Ledger
+from bench.tune.importances import importances
 from reports.write import render
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"

@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import t
 from statsmodels.stats.proportion import proportion_confint
 
-from bench.record import TrialRecord
-from bench.study_record import Candidate, Freeze, Run
+from bench.records.study_record import Candidate, Freeze, Run
+from bench.records.trial_record import TrialRecord
 from reports.analysis import Analysis, analyse
 from reports.recommend import Advice, Limit, Nothing, Wishes, lower_end, recommend
 from reports.statistics.pairwise import ALPHA
 from reports.statistics.uncertainty import mean_accuracy
-from tests.reports.records import study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import study, trial
+from tests.helpers.simulate import World, simulated_run
 
 CONTEXT = "abcd000011112222"
 

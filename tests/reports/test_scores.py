@@ -7,15 +7,15 @@ import io
 from collections.abc import Sequence
 from functools import cache
 
-from bench.record import TrialRecord
-from bench.study_record import Candidate, Freeze, Run
+from bench.records.study_record import Candidate, Freeze, Run
+from bench.records.trial_record import TrialRecord
 from reports import results
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
 from reports.table import Cell
 from reports.text.markdown import report
 from reports.write import render
-from tests.reports.records import one_seed_run, study, trial
+from tests.helpers.records import one_seed_run, study, trial
 
 CONTEXT = "abcd000011112222"
 

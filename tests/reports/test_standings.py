@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from bench.errors import StudyError
-from bench.record import Status
+from bench.records.trial_record import Status
 from reports.standings import best_trials, in_order, standings
-from tests.reports.records import broken, study, trial
+from tests.helpers.records import broken, study, trial
 
 
 def test_the_highest_validation_accuracy_is_chosen() -> None:

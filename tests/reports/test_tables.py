@@ -10,8 +10,8 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from bench.record import Status, TrialRecord
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 from reports.analysis import analyse
 from reports.frames import fit_for_csv
 from reports.metrics import METRICS
@@ -23,8 +23,8 @@ from reports.tables import (
     search_table,
 )
 from reports.trials_table import trials_table
-from tests.reports.records import broken, one_seed_run, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import broken, one_seed_run, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 NAMED = (
     "trial fingerprint arm strategy phase confirms status reason seed learning_rate rank alpha "

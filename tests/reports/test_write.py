@@ -9,12 +9,12 @@ import re
 import pytest
 from rich.console import Console
 
-from bench.record import Status, TrialRecord
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status, TrialRecord
 from reports.text.terminal import leaderboard_view
 from reports.write import render
-from tests.reports.busy import IMPORTANCES, busy_run
-from tests.reports.records import broken, one_seed_run, realistic, study, trial
+from tests.helpers.busy import IMPORTANCES, busy_run
+from tests.helpers.records import broken, one_seed_run, realistic, study, trial
 
 ALWAYS = {
     "report.md",

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from strategies.adapter import Adapter, Bottleneck
-from tests.tiny import LAYERS, sentences, tiny
+from tests.helpers.tiny import LAYERS, sentences, tiny
 
 
 def _bottleneck_with_numbers() -> Bottleneck:

@@ -21,8 +21,8 @@ from strategies.lora import LoRA
 from strategies.peft_bridge import PeftStrategy
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-from tests.peft_methods import OTHERS, WELL_KNOWN
-from tests.tiny import CONFIGS, VOCABULARY, WIDTH, sentences, tiny
+from tests.helpers.peft_methods import OTHERS, WELL_KNOWN
+from tests.helpers.tiny import CONFIGS, VOCABULARY, WIDTH, sentences, tiny
 
 # SHiRA computes with sparse tensors, of which torch warns once per process.
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")

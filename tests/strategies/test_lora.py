@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from strategies.lora import LoRA, LowRankLinear
-from tests.tiny import sentences, tiny
+from tests.helpers.tiny import sentences, tiny
 
 
 def _layer(strategy: LoRA, dtype: torch.dtype = torch.float32) -> LowRankLinear:

@@ -22,7 +22,16 @@ from strategies.linear import Linear
 from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-from tests.tiny import HEADS, INNER, KEY_VALUE_HEADS, LAYERS, VOCABULARY, WIDTH, sentences, tiny
+from tests.helpers.tiny import (
+    HEADS,
+    INNER,
+    KEY_VALUE_HEADS,
+    LAYERS,
+    VOCABULARY,
+    WIDTH,
+    sentences,
+    tiny,
+)
 
 QWEN_HEAD = 16
 NARROW = 16

@@ -15,15 +15,15 @@ from torch import nn
 from transformers import BertConfig
 
 from bench.anatomy import skeleton
-from bench.arm import make_arm
 from bench.errors import StudyError, TrialRefused
 from bench.space import find_space
 from bench.strategy import find_strategy, installed_families
+from bench.study.arm import make_arm
 from strategies.peft_bridge import FAMILY, _configurations, _scalar
 from strategies.peft_methods import METHODS, UNFIT
 from strategies.peft_wrap import Prompted, merged
-from tests.peft_methods import OTHERS, WELL_KNOWN, peft
-from tests.tiny import CONFIGS, sentences, tiny
+from tests.helpers.peft_methods import OTHERS, WELL_KNOWN, peft
+from tests.helpers.tiny import CONFIGS, sentences, tiny
 
 KINDS = {kind.value.lower() for kind in installed.PeftType}
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bench.record import Status
+from bench.records.trial_record import Status
 from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-from tests.peft_methods import WELL_KNOWN, peft
-from tests.tiny import INNER, KEY_VALUE_HEADS, LAYERS, WIDTH, tiny
-from tests.trials import HEAD, make_spec, make_workbench, run
+from tests.helpers.peft_methods import WELL_KNOWN, peft
+from tests.helpers.tiny import INNER, KEY_VALUE_HEADS, LAYERS, WIDTH, tiny
+from tests.helpers.trials import HEAD, make_spec, make_workbench, run
 
 QUERY_VALUE = LAYERS * 2
 NORMS = 2 * LAYERS + 1

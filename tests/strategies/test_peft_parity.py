@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from strategies.lora import LoRA, LowRankLinear
 from strategies.prefix import LearnedPrefix, Prefix
 from strategies.prompt import Prompt
-from tests.tiny import CONFIGS, HEADS, LAYERS, WIDTH, sentences, tiny
+from tests.helpers.tiny import CONFIGS, HEADS, LAYERS, WIDTH, sentences, tiny
 
 # PEFT asks the backbone for an attribute that transformers has renamed.
 pytestmark = pytest.mark.filterwarnings(

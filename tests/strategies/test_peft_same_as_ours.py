@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.model import TaskModel
-from bench.tasks.multiple_choice import MultipleChoice
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.training.model import TaskModel
 from strategies.lora import LoRA, LowRankLinear
 from strategies.prefix import LearnedPrefix, Prefix
 from strategies.prompt import Prompt
-from tests.peft_methods import peft
-from tests.tiny import CONFIGS, WIDTH, sentences, tiny
+from tests.helpers.peft_methods import peft
+from tests.helpers.tiny import CONFIGS, WIDTH, sentences, tiny
 
 LENGTH = 5
 TOKENS = 7

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, Gemma2Config, MPNetConfig, OPTConfig, PretrainedConfig
 
 from strategies.prefix import INTERFACE, LearnedPrefix, Prefix, attend
-from tests.tiny import WIDTH, sentences, tiny
+from tests.helpers.tiny import WIDTH, sentences, tiny
 
 HEADS, TOKENS, FEATURES, LENGTH = 4, 5, 8, 3
 

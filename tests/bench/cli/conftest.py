@@ -10,10 +10,10 @@ from unittest import mock
 import pytest
 
 from bench.cli import main
-from bench.study_record import Run
-from tests.asking import ACCURACIES, Command
-from tests.folders import write_run
-from tests.reports.simulate import simulated_run
+from bench.records.study_record import Run
+from tests.helpers.asking import ACCURACIES, Command
+from tests.helpers.folders import write_run
+from tests.helpers.simulate import simulated_run
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from bench.cli.board import View, watch
 from bench.cli.scene import Scene
-from bench.record import Status
-from bench.search.events import (
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.records.events import (
     BudgetOver,
     Ended,
     EpochDone,
@@ -19,11 +19,11 @@ from bench.search.events import (
     Started,
     Trial,
 )
-from bench.spec import TrainSettings, TrialSpec
-from bench.study_record import Candidate, Freeze
-from bench.tasks.multiple_choice import MultipleChoice
+from bench.records.spec import TrainSettings, TrialSpec
+from bench.records.study_record import Candidate, Freeze
+from bench.records.trial_record import Status
 from strategies.lora import LoRA
-from tests.reports.records import study, trial
+from tests.helpers.records import study, trial
 
 SPEC = TrialSpec(
     study="demo",

@@ -10,8 +10,8 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from bench.cli import main
-from tests.folders import write_dataset, write_model
-from tests.tiny import CONFIGS
+from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.tiny import CONFIGS
 
 
 def run(

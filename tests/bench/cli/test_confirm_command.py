@@ -11,8 +11,8 @@ from bench.cli import confirm
 from bench.cli.sweep import Request
 from bench.cli.sweep_command import parameters_of, with_option, words_of
 from bench.errors import LedgerError
-from tests.folders import write_run
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.folders import write_run
+from tests.helpers.simulate import World, simulated_run
 
 RUN = simulated_run({"full": 0.6, "lora": 0.55}, World(seeds=3), trials=2)
 COMMAND = (

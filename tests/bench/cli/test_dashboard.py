@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.asking import Command
+from tests.helpers.asking import Command
 
 INTERRUPTIBLE = """
 import signal

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.asking import Command
-from tests.folders import write_dataset, write_model
+from tests.helpers.asking import Command
+from tests.helpers.folders import write_dataset, write_model
 
 
 def test_without_an_address_this_machine_alone_is_looked_at(

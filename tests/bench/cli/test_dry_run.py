@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.search.test_early_ends import STILL, paretune, write_study
+from tests.bench.tune.test_early_ends import STILL, paretune, write_study
 
 pytestmark = pytest.mark.ray
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from bench.export.manifest import MANIFEST
-from bench.ledger import Ledger
-from bench.record import Status
-from bench.study_record import Run
-from tests.asking import Command
-from tests.exports import make_run
-from tests.folders import write_dataset, write_model
+from bench.records.study_record import Run
+from bench.records.trial_record import Status
+from bench.storage.ledger import Ledger
+from tests.helpers.asking import Command
+from tests.helpers.exports import make_run
+from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.stores import BUCKET, s3_store
 from tests.peers.noop import install
-from tests.stores import BUCKET, s3_store
 
 pytestmark = pytest.mark.filterwarnings(
     # PEFT asks the backbone for an attribute that transformers has renamed.

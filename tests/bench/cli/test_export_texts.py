@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.ledger import Ledger
-from bench.study_record import Run
-from tests.asking import Command
-from tests.exports import make_run
-from tests.folders import WORDS
+from bench.records.study_record import Run
+from bench.storage.ledger import Ledger
+from tests.helpers.asking import Command
+from tests.helpers.exports import make_run
+from tests.helpers.folders import WORDS
 
 LABELS = ("bad", "good")
 

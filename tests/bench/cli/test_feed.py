@@ -10,9 +10,9 @@ from rich.console import Console
 from bench.cli import feed
 from bench.cli.board import View, watch
 from bench.cli.scene import Scene
-from bench.search.events import Ended, EpochDone, Event, Frozen, Opened, Scored, Started
-from tests.bench.search.test_events import EVENTS, FREEZE, TRIAL
-from tests.reports.records import study, trial
+from bench.records.events import Ended, EpochDone, Event, Frozen, Opened, Scored, Started
+from tests.bench.records.test_events import EVENTS, FREEZE, TRIAL
+from tests.helpers.records import study, trial
 
 DONE = trial("lora", number=1, right=300, test=290, fingerprint=TRIAL.fingerprint)
 KEPT = tuple(trial("full", number=n, right=280, fingerprint=f"{n:016x}") for n in range(30))

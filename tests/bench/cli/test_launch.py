@@ -13,8 +13,8 @@ from bench.cli.known_jobs import MOST, KnownJob, known_jobs, meant, remember
 from bench.cli.launch import _is_here, _remember, shell_path
 from bench.cli.parcel import Copy, check_sizes, write_parcel
 from bench.errors import ClusterError, Faults
-from tests.asking import Command
-from tests.folders import write_dataset, write_model
+from tests.helpers.asking import Command
+from tests.helpers.folders import write_dataset, write_model
 
 
 @pytest.fixture

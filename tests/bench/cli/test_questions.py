@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.study_record import Run
-from tests.asking import ACCURACIES, Command
-from tests.folders import write_run
-from tests.reports.simulate import World, simulated_run
+from bench.records.study_record import Run
+from tests.helpers.asking import ACCURACIES, Command
+from tests.helpers.folders import write_run
+from tests.helpers.simulate import World, simulated_run
 
 
 def test_a_recommendation_says_all_that_is_needed_to_take_it(

@@ -8,25 +8,25 @@ import pytest
 import torch
 import yaml
 
-from bench.arm import make_arm
 from bench.cli.recipe import Inputs, command_for, inputs_of, program_for
 from bench.cli.sweep_command import parameters_of, request_of, words_of
-from bench.record import Status, TrialRecord
-from bench.search.prepare import prepare
-from bench.search.prepared import Prepared
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.records.spec import TrainSettings, TrialSpec
+from bench.records.study_record import StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 from bench.space import find_space
-from bench.spec import TrainSettings, TrialSpec
 from bench.strategy import Strategy, find_strategy, installed_strategies
-from bench.study import load_study
-from bench.study_record import StudyRecord
-from bench.tasks.multiple_choice import MultipleChoice
-from bench.trial import Trial
-from bench.workbench import Workbench
+from bench.study.arm import make_arm
+from bench.study.experiment import Prepared, prepare
+from bench.study.file import load_study
+from bench.training.trial import Trial
+from bench.training.worker_state import Workbench
+from bench.tune.plan import make_plan
 from strategies.lora import LoRA
 from strategies.prompt import Prompt
-from tests.folders import write_dataset, write_model
-from tests.peft_methods import WELL_KNOWN, peft
-from tests.reports import records
+from tests.helpers import records
+from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.peft_methods import WELL_KNOWN, peft
 
 BUNDLED = Inputs(model="bundled", dataset="elementary", limits={}, file=None)
 
@@ -223,7 +223,7 @@ def test_the_command_runs_the_very_same_trial(
     folder, study, record = trained
     monkeypatch.chdir(folder)
     prepared = prepared_by(command_for(study, record, inputs_of(study)))
-    spec = prepared.plan().next()
+    spec = make_plan(prepared).next()
 
     assert spec is not None
     assert spec.strategy == Prompt(length=3)

@@ -8,12 +8,12 @@ import pytest
 
 from bench.cli.status import run_status
 from bench.errors import LedgerError
-from bench.ledger import Ledger
-from bench.record import Status
-from bench.study_record import BudgetSpent, Run
-from tests.folders import write_run
-from tests.reports.records import study, trial
-from tests.reports.simulate import World, simulated_run
+from bench.records.study_record import BudgetSpent, Run
+from bench.records.trial_record import Status
+from bench.storage.ledger import Ledger
+from tests.helpers.folders import write_run
+from tests.helpers.records import study, trial
+from tests.helpers.simulate import World, simulated_run
 
 RUN = simulated_run({"full": 0.6, "lora": 0.55}, World(seeds=3), trials=2)
 OLD_DATA = "ffff000011112222"

@@ -12,7 +12,7 @@ import pytest
 from bench.cli.pack import BEGIN, END, Header
 from bench.cli.unpack import NOTE, ArchiveReader, Origin, check_target, unpack
 from bench.errors import ClusterError, LedgerError
-from tests.asking import Command
+from tests.helpers.asking import Command
 
 ORIGIN = Origin(study="quick", folder="~/paretune-runs/quick")
 

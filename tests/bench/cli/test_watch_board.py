@@ -12,12 +12,12 @@ from rich.console import Console
 
 from bench.cli import watch_board
 from bench.cli.watch_board import Follower, watch_leaderboard
-from bench.ledger import AtWork, Ledger
-from bench.record import TrialRecord
-from bench.study_record import Run
-from tests.asking import ACCURACIES, Command
-from tests.folders import write_run
-from tests.reports.records import trial
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
+from bench.storage.ledger import AtWork, Ledger
+from tests.helpers.asking import ACCURACIES, Command
+from tests.helpers.folders import write_run
+from tests.helpers.records import trial
 
 
 def test_only_changed_records_are_read_again(folder: Path, simulated: Run, tmp_path: Path) -> None:

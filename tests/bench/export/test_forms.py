@@ -12,28 +12,34 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.data.tasks.sequence_classification import SequenceClassification
 from bench.errors import ExportRefused, StorageError
+from bench.export.card import snippet
 from bench.export.forms import FORMS
-from bench.export.load import load_export
-from bench.export.native import Native
-from bench.export.scores import logits_of
-from bench.export.snippet import snippet
+from bench.export.forms.native import Native
+from bench.export.predict import load_export, logits_of
 from bench.export.trained import Trained, find_base
 from bench.export.write import Checked, write_export
-from bench.measure import trained_tensors
-from bench.source import locate
+from bench.pretrained.source import locate
 from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.task import AnyTask
-from bench.tasks.multiple_choice import MultipleChoice
-from bench.tasks.sequence_classification import SequenceClassification
+from bench.training.measure import trained_tensors
 from strategies.full import Full
 from strategies.lora import LoRA
 from strategies.prefix import Prefix
 from strategies.prompt import Prompt
-from tests.exports import CPU, Logits, logits_elsewhere, make_manifest, make_trained, snippet_of
-from tests.peft_methods import OTHERS, WELL_KNOWN, peft
-from tests.tiny import CONFIGS
-from tests.trials import make_spec
+from tests.helpers.exports import (
+    CPU,
+    Logits,
+    logits_elsewhere,
+    make_manifest,
+    make_trained,
+    snippet_of,
+)
+from tests.helpers.peft_methods import OTHERS, WELL_KNOWN, peft
+from tests.helpers.tiny import CONFIGS
+from tests.helpers.trials import make_spec
 
 EQUAL = 1e-5
 NO_PAST = ("albert", "distilbert", "modernbert")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.data.tasks.multiple_choice import MultipleChoice
+from bench.data.tasks.sequence_classification import SequenceClassification
 from bench.errors import DataError, InputError
-from bench.export.answers import answers_of, csv_table, json_lines, scores_of, writer_for
-from bench.export.rows import read_rows as read_rows_of
+from bench.export.predict import answers_of, csv_table, json_lines, scores_of, writer_for
+from bench.export.predict import read_rows as read_rows_of
 from bench.task import NO_COLUMNS, Asked, Columns
-from bench.tasks.multiple_choice import MultipleChoice
-from bench.tasks.sequence_classification import SequenceClassification
 
 ROW: dict[str, Any] = {
     "id": "q1",

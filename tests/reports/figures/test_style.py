@@ -13,17 +13,17 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.transforms import Bbox
 
-from bench.record import Status, TrialRecord
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 from reports import show
 from reports.analysis import Analysis, analyse
 from reports.figures.gallery import DRAWINGS, drawn
 from reports.figures.labels import Label, Name, Place, place, write_names
 from reports.figures.pareto import pareto_figure as pareto_of
 from reports.figures.style import COLOURS, INK, Pictures, sheet
-from tests.reports.busy import busy_run
-from tests.reports.records import one_seed_run, realistic, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.busy import busy_run
+from tests.helpers.records import one_seed_run, realistic, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 FRAME = Bbox.from_bounds(0, 0, 400, 300)
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.study_record import Run
+from bench.records.study_record import Run
 from reports.analysis import analyse
 from reports.page.html import html_report
 from reports.page.tables import REASONS, failures
-from tests.reports.busy import busy_analysis, busy_run
-from tests.reports.records import broken, one_seed_run, study, trial
+from tests.helpers.busy import busy_analysis, busy_run
+from tests.helpers.records import broken, one_seed_run, study, trial
 
 
 def _section(text: str, name: str) -> str:

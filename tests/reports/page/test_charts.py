@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import vl_convert
 
-from bench.record import TrialRecord
-from bench.study_record import Run
-from bench.task_record import BaselineScore
+from bench.records.study_record import BaselineScore, Run
+from bench.records.trial_record import TrialRecord
 from reports.analysis import Analysis, analyse
 from reports.page.chart_parts import Chart, arm_names, by_arm, faintness
 from reports.page.charts import charts
@@ -19,8 +18,8 @@ from reports.page.charts_of_cost import DEPLOYED, PANELS, UNDEPLOYED, cost, cost
 from reports.page.charts_of_front import domains, pareto
 from reports.page.data import entry_row, front_rows
 from reports.page.parts import looks, matrix, strips
-from tests.reports.busy import IMPORTANCES, busy_run
-from tests.reports.records import study, trial
+from tests.helpers.busy import IMPORTANCES, busy_run
+from tests.helpers.records import study, trial
 
 
 @pytest.fixture(scope="module")

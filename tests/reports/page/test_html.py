@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from bench.record import Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status
 from reports.analysis import Analysis, analyse
 from reports.escape import Markdown, markdown
 from reports.page import text as page_text
@@ -20,8 +20,8 @@ from reports.page.data import DRAWN, all_trials, page_data
 from reports.page.html import content_hash, html_report
 from reports.page.tables import failures
 from reports.page.text import inline
-from tests.reports.busy import IMPORTANCES, busy_analysis, busy_run
-from tests.reports.records import broken, study, trial
+from tests.helpers.busy import IMPORTANCES, busy_analysis, busy_run
+from tests.helpers.records import broken, study, trial
 
 ARMS = ("full", "adapter", "lora")
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&<!--"

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from bench.record import Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
-from tests.reports.browser import browser as start
-from tests.reports.browser import column, inks, opened, point, printed
-from tests.reports.busy import IMPORTANCES, busy_analysis, busy_run
-from tests.reports.records import broken, study, trial
+from tests.helpers.browser import browser as start
+from tests.helpers.browser import column, inks, opened, point, printed
+from tests.helpers.busy import IMPORTANCES, busy_analysis, busy_run
+from tests.helpers.records import broken, study, trial
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 

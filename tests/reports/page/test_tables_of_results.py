@@ -7,16 +7,16 @@ from itertools import product
 
 import pytest
 
-from bench.record import Latency, TrialRecord
-from bench.study_record import Candidate, Freeze, Run
+from bench.records.study_record import Candidate, Freeze, Run
+from bench.records.trial_record import Latency, TrialRecord
 from reports import show
 from reports.analysis import Analysis, analyse
 from reports.page.html import html_report
 from reports.page.tables_of_results import costs
 from reports.results import front, pairs, search_front
 from reports.table import Cell, Table
-from tests.reports.busy import busy_analysis
-from tests.reports.records import study, trial
+from tests.helpers.busy import busy_analysis
+from tests.helpers.records import study, trial
 
 
 def _analysed(*records: TrialRecord) -> Analysis:

@@ -7,10 +7,10 @@ import statistics
 
 import pytest
 
-from bench.record import Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status
 from reports.statistics.expected_best import by_arm, expected_best
-from tests.reports.records import broken, study, trial
+from tests.helpers.records import broken, study, trial
 
 
 def test_it_is_the_mean_over_all_subsets() -> None:

@@ -10,10 +10,10 @@ import moocore
 import numpy as np
 import pytest
 
-from bench.record import TrialRecord
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import TrialRecord
 from reports.statistics.hypervolume import by_trial, hypervolume, reference_of, with_interval
-from tests.reports.records import broken, study, trial
+from tests.helpers.records import broken, study, trial
 
 REFERENCE = (0.75, 7.0)
 

@@ -18,7 +18,7 @@ from reports.statistics.pairwise import (
     p_of_no_difference,
 )
 from reports.statistics.uncertainty import difference
-from tests.reports.simulate import World
+from tests.helpers.simulate import World
 
 
 def _row(text: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from reports.statistics.resamples import better, front_probabilities, on_front, resampled
 from reports.statistics.uncertainty import difference, mean_accuracy
-from tests.reports.simulate import World
+from tests.helpers.simulate import World
 
 PARAMETERS = [385, 2_305, 26_113, 74_113, 92_545, 301_000, 22_713_601]
 

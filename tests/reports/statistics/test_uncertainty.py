@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from reports.statistics.uncertainty import Estimate, difference, mean_accuracy, mean_squares, wilson
-from tests.reports.simulate import World
+from tests.helpers.simulate import World
 
 WORLDS = [
     World(seeds=seeds, questions=questions, seed_sd=seed_sd)

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.study_record import Run
-from bench.task_record import BaselineScore
+from bench.records.study_record import BaselineScore, Run
 from reports.analysis import analyse
 from reports.text.cautions import edge, warnings
-from tests.reports.records import ENVIRONMENT, one_seed_run, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import ENVIRONMENT, one_seed_run, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 
 def _said(run: Run) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.record import Status, TrialRecord
-from bench.study_record import BudgetSpent, Run
+from bench.records.study_record import BudgetSpent, Run
+from bench.records.trial_record import Status, TrialRecord
 from reports.analysis import Analysis, analyse
 from reports.text import notes
 from reports.text.cautions import warnings
 from reports.text.findings import banners, summary, unfinished
-from tests.reports.records import broken, one_seed_run, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import broken, one_seed_run, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 
 def _one_seed(**scores: int) -> Analysis:

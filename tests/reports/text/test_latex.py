@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import Status
-from bench.study_record import Run
+from bench.records.study_record import Run
+from bench.records.trial_record import Status
 from reports.analysis import Analysis, analyse
 from reports.text.latex import escape, latex_tables
-from tests.reports.busy import busy_run
-from tests.reports.records import broken, one_seed_run, study, trial
+from tests.helpers.busy import busy_run
+from tests.helpers.records import broken, one_seed_run, study, trial
 
 
 @cache

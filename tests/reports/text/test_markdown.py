@@ -9,14 +9,14 @@ from functools import cache
 
 import pytest
 
-from bench.record import Status, TrialRecord
-from bench.study_record import BudgetSpent, Halving, Run, StudyRecord
+from bench.records.study_record import BudgetSpent, Halving, Run, StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 from reports.analysis import analyse
 from reports.figures.timing import timed_rows
 from reports.text.markdown import report as report_of
-from tests.reports.busy import IMPORTANCES, busy_run
-from tests.reports.records import broken, one_seed_run, realistic, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.busy import IMPORTANCES, busy_run
+from tests.helpers.records import broken, one_seed_run, realistic, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 
 def report(asked: StudyRecord, records: list[TrialRecord]) -> str:

@@ -7,12 +7,12 @@ import re
 
 from rich.console import Console
 
-from bench.record import Status, TrialRecord
-from bench.study_record import Run, StudyRecord
+from bench.records.study_record import Run, StudyRecord
+from bench.records.trial_record import Status, TrialRecord
 from reports.analysis import analyse
 from reports.text.terminal import leaderboard_view
-from tests.reports.records import broken, one_seed_run, realistic, study, trial
-from tests.reports.simulate import World, simulated_run
+from tests.helpers.records import broken, one_seed_run, realistic, study, trial
+from tests.helpers.simulate import World, simulated_run
 
 
 def _shown(

@@ -1,0 +1,1 @@
+"""Ray clusters: nodes, what fits on them, how they are joined and given jobs."""

@@ -1,6 +1,0 @@
-"""Questions of elementary science, and sentences to be sorted, generated from written facts."""
-
-from bench.elementary.generate import generate
-from bench.elementary.kinds import generate_kinds
-
-__all__ = ["generate", "generate_kinds"]

@@ -1,0 +1,1 @@
+"""Pretrained models: found, loaded, and shared between the processes of a machine."""

@@ -1,0 +1,1 @@
+"""What is written of a study: what was asked, what came of it, what happened."""

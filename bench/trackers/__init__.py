@@ -1,0 +1,1 @@
+"""A run's trials in experiment trackers."""

@@ -1,0 +1,1 @@
+"""One trial: a model adapted, trained and measured. Knows nothing of Ray."""

@@ -1,0 +1,1 @@
+"""Faster forms of what a trial computes, each with the same result."""

@@ -1,0 +1,1 @@
+"""Trials dispatched: Optuna proposes, Ray Tune runs, the ledger keeps."""
