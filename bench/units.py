@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 _NUMBER = r"\d+(?:\.\d+)?"
 _AMOUNT = re.compile(rf"({_NUMBER}|\.\d+)\s*([a-z%]*)", re.ASCII)
@@ -31,6 +32,35 @@ def duration(text: str) -> float | None:
     found = _DURATION.fullmatch(text.strip().lower())
     parts = found.groups(default="0") if found else ()
     return sum(float(number) * unit for number, unit in zip(parts, _SECONDS, strict=False)) or None
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A time above 0.
+
+    Attributes:
+        said: as a person says it, such as ``1h30m``.
+        seconds: the same.
+    """
+
+    said: str
+    seconds: float
+
+    @classmethod
+    def of(cls, text: str) -> Duration:
+        """From what was typed.
+
+        Raises:
+            ValueError: it is no time above 0.
+        """
+        seconds = duration(text)
+        if seconds is None:
+            raise ValueError("must be a time above 0 such as 90s, 30m, 2h, 1h30m or plain seconds")
+        said = re.sub(r"\s+", "", text)
+        return cls(f"{said}s" if said[-1].isdigit() else said, seconds)
+
+    def __str__(self) -> str:
+        return self.said
 
 
 def duration_of(option: str, text: str | None, problems: list[str]) -> float | None:

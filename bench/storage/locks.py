@@ -50,6 +50,18 @@ class Share:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """From what was typed, such as ``2/4``.
+
+        Raises:
+            ValueError: it is no share.
+        """
+        found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise ValueError("must be I/N, the I-th of N parts, such as 2/4")
+        return cls(int(found[1]), int(found[2]))
+
     @property
     def is_part(self) -> bool:
         """Whether there are other parts."""
@@ -94,10 +106,10 @@ def make_share(text: str | None) -> Share:
     """
     if text is None:
         return WHOLE
-    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise StudyError(f"--shard {text}: must be I/N, the I-th of N parts, such as 2/4")
-    return Share(int(found[1]), int(found[2]))
+    try:
+        return Share.parse(text)
+    except ValueError as error:
+        raise StudyError(f"--shard {text}: {error}") from error
 
 
 PATIENCE = 0.5
