@@ -24,7 +24,7 @@ from bench.errors import StudyError, TrialRefused
 from bench.space import Value
 from bench.strategy import Family, PeftAdapter, Strategy, did_you_mean
 from strategies.peft_methods import METHODS, NEED_DATA, NO_KNOBS, UNFIT, Method, method
-from strategies.peft_wrap import Prompted, merged, saved, through_cache, wrap
+from strategies.peft_wrap import PeftPrompted, merged, saved, through_cache, wrap
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -121,7 +121,7 @@ class PeftStrategy(Strategy):
 
     def deploy(self, backbone: nn.Module) -> nn.Module:
         """Merges what PEFT can merge; of a prompt keeps the vectors alone."""
-        if not isinstance(backbone, Prompted):
+        if not isinstance(backbone, PeftPrompted):
             return merged(backbone)
         backbone.fold()
         return backbone

@@ -36,7 +36,7 @@ TABLE = "TRANSFORMERS_MODELS_TO_{}_TARGET_MODULES_MAPPING"
 """Name of PEFT's table of the modules that a method adapts, by family of models."""
 
 
-class Prompted(nn.Module):
+class PeftPrompted(nn.Module):
     """A backbone with what PEFT has learned in front of every text.
 
     PEFT's own wrapper for features drops token types and returns the states of the prompt with
@@ -125,7 +125,7 @@ def wrap(backbone: PreTrainedModel, config: PeftConfig, targets: Targets) -> nn.
             raise ValueError(text)
         elif not text.startswith(HARMLESS):
             warnings.warn_explicit(text, warning.category, warning.filename, warning.lineno)
-    return Prompted(adapted) if prompting else adapted
+    return PeftPrompted(adapted) if prompting else adapted
 
 
 def _check_factor(config: Any) -> None:
@@ -169,8 +169,8 @@ def saved(adapted: nn.Module) -> PeftAdapter:
     """What PEFT would save of a model that it has wrapped, and how what it loads is called."""
     from peft.utils import get_peft_model_state_dict
 
-    prompted = isinstance(adapted, Prompted)
-    model: Any = adapted.adapted if isinstance(adapted, Prompted) else adapted
+    prompted = isinstance(adapted, PeftPrompted)
+    model: Any = adapted.adapted if isinstance(adapted, PeftPrompted) else adapted
     config = model.active_peft_config
     told = {
         name: sorted(value) if isinstance(value, set) else value

@@ -32,7 +32,7 @@ from bench.records.events import (
     Opened,
     Scored,
     Started,
-    Trial,
+    TrialOutline,
     short,
 )
 from bench.records.study_record import Run
@@ -236,5 +236,5 @@ def _left(seconds: float | None) -> str:
     return "" if seconds is None else f"  {show.short_duration(seconds)} left"
 
 
-def _knobs(trial: Trial) -> str:
+def _knobs(trial: TrialOutline) -> str:
     return ", ".join(f"{name}={show.knob(value)}" for name, value in trial.values.items())

@@ -20,7 +20,7 @@ from bench.doctor.findings import Finding, Level, refused
 from bench.errors import Faults, InputError
 from bench.records.scrub import scrub
 from bench.storage.files import RUNS, Location, location
-from bench.study.experiment import Prepared, prepare
+from bench.study.experiment import Experiment, prepare
 from bench.study.file import check_study
 from reports.escape import plain
 from reports.show import size
@@ -96,7 +96,7 @@ def _study(subject: Subject, demand: Demand) -> tuple[Needs, list[Finding]]:
     ]  # fmt: skip
 
 
-def _read(prepared: Prepared, needs: Needs) -> Iterable[str]:
+def _read(prepared: Experiment, needs: Needs) -> Iterable[str]:
     """What only this machine has to reach, as workers get it through Ray's object store."""
     yield (
         f"model {prepared.source.name} ({size(needs.weights)}) is read by this machine; workers"

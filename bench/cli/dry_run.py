@@ -10,13 +10,13 @@ from rich.text import Text
 
 from bench.cli.console import err, out
 from bench.cluster.slots import Demand, Slots
-from bench.study.experiment import Prepared
-from bench.tune.estimate import ArmEstimate, Estimate, estimate
+from bench.study.experiment import Experiment
+from bench.tune.estimate import ArmEstimate, Forecast, estimate
 from reports.escape import plain
 from reports.show import duration
 
 
-def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
+def show_plan(prepared: Experiment, demand: Demand, *, as_json: bool) -> None:
     """Measures a few steps of every arm and prints the plan; nothing is written.
 
     Args:
@@ -53,7 +53,7 @@ def show_plan(prepared: Prepared, demand: Demand, *, as_json: bool) -> None:
         out.print(plain(notice), markup=False)
 
 
-def _table(prepared: Prepared, expected: Estimate) -> Table:
+def _table(prepared: Experiment, expected: Forecast) -> Table:
     table = Table(title=f"{prepared.study.name}: planned, nothing run", title_justify="left")
     table.add_column("arm")
     for heading in ("trials", "of them left", "a step", "a trial", "all left"):
@@ -74,7 +74,7 @@ def _times(arm: ArmEstimate) -> tuple[str, str, str]:
     return step, f"{arm.rehearsal.trial:.1f} s", duration(arm.seconds)
 
 
-def _total(expected: Estimate) -> str:
+def _total(expected: Forecast) -> str:
     trials = sum(arm.trials for arm in expected.arms.values())
     busy = sum(arm.seconds for arm in expected.arms.values())
     return (
@@ -83,7 +83,7 @@ def _total(expected: Estimate) -> str:
     )
 
 
-def _confirmation(expected: Estimate) -> str:
+def _confirmation(expected: Forecast) -> str:
     return (
         f"then {expected.seeds} fresh seeds of each arm's chosen configuration and of what else is"
         f" on the front, each with a device to itself: {expected.confirmations} trials or more,"
@@ -97,7 +97,7 @@ def _slot(slots: Slots) -> str:
     return f"{slots.cpus:g} core" + ("s" if slots.cpus > 1 else "")
 
 
-def _document(prepared: Prepared, expected: Estimate) -> dict[str, Any]:
+def _document(prepared: Experiment, expected: Forecast) -> dict[str, Any]:
     arms = expected.arms
     return {
         "planned": prepared.planned,

@@ -20,7 +20,7 @@ from bench.records.events import (
     Opened,
     Scored,
     Started,
-    Trial,
+    TrialOutline,
 )
 from bench.records.study_record import Freeze, Run, StudyRecord
 from bench.records.trial_record import Status, TrialRecord
@@ -30,7 +30,7 @@ from bench.records.trial_record import Status, TrialRecord
 class Running:
     """A trial at work."""
 
-    trial: Trial
+    trial: TrialOutline
     began: float
     epoch: int = 0
     validation: float | None = None

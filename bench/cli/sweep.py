@@ -19,14 +19,14 @@ from bench.records.scrub import scrub
 from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import RUNS, Location, location
 from bench.storage.locks import WHOLE, make_share
-from bench.study.experiment import Prepared, prepare
+from bench.study.experiment import Experiment, prepare
 from bench.study.file import Study, check_study, preset
 from bench.study.provenance import shown_command
 from bench.trackers.base import make_trackers
 from bench.training.speed.toolchain import cannot_compile
 from bench.tune.budget import NO_BUDGET, Budget, make_budget
 from bench.tune.retry import USUAL_CARE, Care, make_care
-from bench.tune.run import Options, Outcome, run_study
+from bench.tune.run import Options, RunResult, run_study
 from reports.escape import plain
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view
@@ -107,7 +107,7 @@ def run_sweep(request: Request) -> int:
     return SOME_FAILED if outcome.failed else SUCCESS
 
 
-def _skipped(prepared: Prepared, request: Request) -> list[str]:
+def _skipped(prepared: Experiment, request: Request) -> list[str]:
     """Arms whose trials will be skipped, unless another configuration of theirs fits."""
     if request.contexts is not None:
         return []
@@ -115,7 +115,7 @@ def _skipped(prepared: Prepared, request: Request) -> list[str]:
     return [f"{arm} will be skipped: {reason}" for arm, reason in refusals.items()]
 
 
-def _checked(request: Request) -> tuple[Prepared, Options]:
+def _checked(request: Request) -> tuple[Experiment, Options]:
     """What is asked for, if nothing is wrong with any of it.
 
     Raises:
@@ -165,7 +165,7 @@ def read_request(request: Request, faults: Faults) -> tuple[Study, Budget, Care]
     return check_study(path, request.overrides, request.sets, faults), budget, care
 
 
-def _check_same(prepared: Prepared, contexts: Mapping[str, str]) -> None:
+def _check_same(prepared: Experiment, contexts: Mapping[str, str]) -> None:
     """Makes sure that a run's own trials are what is confirmed.
 
     Raises:
@@ -211,7 +211,7 @@ def _again(request: Request) -> list[str]:
     return without_option(words, "--shard")
 
 
-def _show_outcome(outcome: Outcome, folder: Location) -> None:
+def _show_outcome(outcome: RunResult, folder: Location) -> None:
     study = outcome.study
     out.print()
     out.print(leaderboard_view(outcome.run, None))
@@ -229,7 +229,7 @@ def _show_outcome(outcome: Outcome, folder: Location) -> None:
     out.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _document(outcome: Outcome, folder: Location) -> dict[str, Any]:
+def _document(outcome: RunResult, folder: Location) -> dict[str, Any]:
     return {
         "study": outcome.study.model_dump(mode="json", exclude={"answers"}),
         "freeze": outcome.run.freeze and outcome.run.freeze.model_dump(mode="json"),

@@ -36,7 +36,7 @@ class NodeType:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class FleetLimits:
     """How far a cluster may grow.
 
     Attributes:
@@ -61,7 +61,7 @@ class Limits:
         return found[:left]
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = FleetLimits()
 """Of a cluster that nobody makes larger."""
 
 
@@ -69,12 +69,12 @@ def _size(node: Node) -> tuple[float, float]:
     return node.get("GPU", 0.0), node.get("CPU", 0.0)
 
 
-def limits_of(config: Mapping[str, Any]) -> Limits:
+def limits_of(config: Mapping[str, Any]) -> FleetLimits:
     """The limits in a cluster file of ``ray up``, after Ray has filled it in."""
     types = config.get("available_node_types") or {}
     most = int(config.get("max_workers") or 0)
     head = config.get("head_node_type")
-    return Limits(
+    return FleetLimits(
         types=tuple(
             NodeType(
                 resources={name: float(value) for name, value in kind["resources"].items()},
@@ -87,7 +87,7 @@ def limits_of(config: Mapping[str, Any]) -> Limits:
     )
 
 
-def limits_here(port: int) -> Limits:
+def limits_here(port: int) -> FleetLimits:
     """The limits of the cluster whose head is this machine.
 
     Args:
@@ -106,7 +106,7 @@ def limits_here(port: int) -> Limits:
     return NO_LIMITS
 
 
-def _read(path: Path) -> Limits:
+def _read(path: Path) -> FleetLimits:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
@@ -129,7 +129,7 @@ class Fleet:
         limits: how far it may grow.
     """
 
-    limits: Limits = NO_LIMITS
+    limits: FleetLimits = NO_LIMITS
 
     @property
     def nodes(self) -> list[Node]:
@@ -143,11 +143,11 @@ def present() -> list[Node]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def limits() -> Limits:
+def limits() -> FleetLimits:
     """How far the cluster that was joined may grow, as far as its head or Ray can tell."""
     told = getattr(state, "get_cluster_config", lambda: None)()
     if told is not None and told.node_group_configs:
-        return Limits(
+        return FleetLimits(
             types=tuple(
                 NodeType(
                     resources={name: float(value) for name, value in group.resources.items()},

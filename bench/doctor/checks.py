@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bench.doctor.collect import Look, Node
-from bench.doctor.findings import Finding, Level, Place, folded
+from bench.doctor.collect import Node, Survey
+from bench.doctor.findings import Finding, Level, NodeName, folded
 from bench.study.provenance import DISTRIBUTION, source_hash
 
 GIB = 2**30
@@ -75,7 +75,7 @@ def _unseen(node: Node, facts: Mapping[str, Any], torch: Mapping[str, Any]) -> I
         )
 
 
-def compilers(look: Look) -> Iterator[Finding]:
+def compilers(look: Survey) -> Iterator[Finding]:
     """Whether torch can compile wherever trials would run, if they are compiled."""
     for node, facts in look.workers if look.compiles else ():
         if "error" in facts["torch"]:
@@ -90,7 +90,7 @@ def compilers(look: Look) -> Iterator[Finding]:
         )
 
 
-def alike(look: Look) -> Iterator[Finding]:
+def alike(look: Survey) -> Iterator[Finding]:
     """Times are compared between trials, which run on any node that has room."""
     shown = (
         _gpus(facts) if look.on_gpus and node.resources.get("GPU") else facts["cpu"]
@@ -112,7 +112,7 @@ def _gpus(facts: Mapping[str, Any]) -> str:
     return ", ".join(sorted({gpu["name"] for gpu in torch.get("gpus", ())}))
 
 
-def results(look: Look) -> Iterator[Finding]:
+def results(look: Survey) -> Iterator[Finding]:
     """Whether all write to, and read from, the same place."""
     if look.unwritable:
         yield Finding(
@@ -128,7 +128,7 @@ def results(look: Look) -> Iterator[Finding]:
             yield _shared(node, told, look)
 
 
-def _shared(node: Node, told: Mapping[str, Any], look: Look) -> Finding:
+def _shared(node: Node, told: Mapping[str, Any], look: Survey) -> Finding:
     folder = look.folder
     mounted = "name a place with --out that every machine mounts or reaches"
     shared = f"{folder} is shared: each reads and writes what the others do"
@@ -147,7 +147,7 @@ def _shared(node: Node, told: Mapping[str, Any], look: Look) -> Finding:
     return Finding(check="results", level=level, found=found, places=(node.place,), way_out=way_out)
 
 
-def token(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]:
+def token(node: Node, facts: Mapping[str, Any], look: Survey) -> Iterator[Finding]:
     """Whether others on the node may read what lets them into the cluster."""
     mode = facts["token_mode"]
     if not look.has_token or mode is None:
@@ -167,7 +167,7 @@ def token(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]
 
 def clocks(nodes: Iterable[Node]) -> Iterator[Finding]:
     """Whether a node's clock is off by more than the question can tell."""
-    fine: list[Place] = []
+    fine: list[NodeName] = []
     most = doubt = 0.0
     for node in nodes:
         if node.skew is None:
@@ -191,7 +191,7 @@ def clocks(nodes: Iterable[Node]) -> Iterator[Finding]:
         yield Finding(check="clocks", level=Level.OK, found=found, places=tuple(fine))
 
 
-def settings(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]:
+def settings(node: Node, facts: Mapping[str, Any], look: Survey) -> Iterator[Finding]:
     """What is known to end badly, of how Ray was started on a node."""
     problems = [*_raylet(facts), *_store(node, look.weights)]
     if facts["open_files"] < OPEN_FILES:
@@ -247,7 +247,7 @@ ALIKE = ("numpy", "safetensors")
 SHOWN = 3
 
 
-def judge(look: Look) -> tuple[Finding, ...]:
+def judge(look: Survey) -> tuple[Finding, ...]:
     """All findings, nodes that agree folded into one."""
     found: list[Finding] = []
     for node in look.nodes:
@@ -284,7 +284,7 @@ def _answer(node: Node) -> Iterator[Finding]:
         yield Finding(check="nodes", level=Level.OK, found="alive", places=places)
 
 
-def _versions(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]:
+def _versions(node: Node, facts: Mapping[str, Any], look: Survey) -> Iterator[Finding]:
     there, here = facts["packages"], look.here["packages"]
     same = []
     for name in (*SAME, *ALIKE):
@@ -332,7 +332,7 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _code(node: Node, facts: Mapping[str, Any], look: Look) -> Iterator[Finding]:
+def _code(node: Node, facts: Mapping[str, Any], look: Survey) -> Iterator[Finding]:
     version = facts["packages"][DISTRIBUTION]
     if version not in {None, look.here["packages"][DISTRIBUTION]}:
         return  # whose code is another, as it says itself

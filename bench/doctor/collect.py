@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import bench.training.speed.toolchain
 from bench.doctor import probe
-from bench.doctor.findings import Place
+from bench.doctor.findings import NodeName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Node:
         skew: of its clock, ``None`` if it was not asked.
     """
 
-    place: Place
+    place: NodeName
     identity: str = ""
     resources: Mapping[str, float]
     facts: Mapping[str, Any] | None = None
@@ -60,7 +60,7 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Survey:
     """All that was found.
 
     Attributes:
@@ -108,7 +108,7 @@ SHOWN_ID = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Inquiry:
     """What to ask: the same of all nodes, but for the names of their files.
 
     Attributes:
@@ -133,7 +133,7 @@ class Question:
         folder: str,
         *,
         compiles: bool = False,
-    ) -> Question:
+    ) -> Inquiry:
         """Asks about a folder, about packages, and about code as this process would import it.
 
         Args:
@@ -221,7 +221,7 @@ def alive() -> list[Node]:
     """The nodes of the cluster that has been joined."""
     return [
         Node(
-            place=Place(address=node["NodeManagerAddress"], node=node["NodeID"][:SHOWN_ID]),
+            place=NodeName(address=node["NodeManagerAddress"], node=node["NodeID"][:SHOWN_ID]),
             identity=node["NodeID"],
             resources=node["Resources"],
         )
@@ -230,7 +230,7 @@ def alive() -> list[Node]:
     ]
 
 
-def ask(nodes: Iterable[Node], question: Question, patience: float) -> list[Node]:
+def ask(nodes: Iterable[Node], question: Inquiry, patience: float) -> list[Node]:
     """The nodes with what they have said, or why they have said nothing.
 
     Args:
@@ -281,7 +281,7 @@ class _Reply:
         return Skew(seconds=(self.value - middle) / 1e9, doubt=doubt / 1e9)
 
 
-def _heard(node: Node, reply: _Reply, question: Question) -> Node:
+def _heard(node: Node, reply: _Reply, question: Inquiry) -> Node:
     if reply.fault is not None:
         return replace(node, silent=reply.fault, is_leaving=reply.is_leaving)
     return replace(node, facts=reply.value, arrived=question.has_arrived(node.identity))

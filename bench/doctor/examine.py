@@ -9,13 +9,13 @@ from pathlib import Path
 from bench.cluster.join import has_token, joined
 from bench.cluster.slots import Demand
 from bench.doctor.checks import ALIKE, SAME, judge
-from bench.doctor.collect import PATIENCE, Look, Node, Question, alive, ask
-from bench.doctor.findings import Finding, Level, Place, refused
+from bench.doctor.collect import PATIENCE, Inquiry, Node, Survey, alive, ask
+from bench.doctor.findings import Finding, Level, NodeName, refused
 from bench.doctor.probe import probe
 from bench.errors import ClusterError
 from bench.storage.files import Location
 from bench.strategy import Strategy
-from bench.study.experiment import Prepared
+from bench.study.experiment import Experiment
 
 PACKAGES = ("bench", "strategies", "search_spaces")
 """Packages that workers import."""
@@ -45,7 +45,7 @@ class Needs:
     on_gpus: bool = True
 
     @classmethod
-    def of(cls, prepared: Prepared, demand: Demand) -> Needs:
+    def of(cls, prepared: Experiment, demand: Demand) -> Needs:
         """What a study needs, whose trials are given what is asked."""
         kinds = {kind for arm in prepared.study.arms for kind in arm.strategy.__mro__}
         roots = {kind.__module__.partition(".")[0] for kind in kinds if issubclass(kind, Strategy)}
@@ -91,7 +91,7 @@ def examine(needs: Needs, demand: Demand) -> Examined:
     return Examined(findings=(way_in, *judge(look)), nodes=tuple(look.nodes))
 
 
-def preflight(prepared: Prepared, demand: Demand) -> tuple[str, ...]:
+def preflight(prepared: Experiment, demand: Demand) -> tuple[str, ...]:
     """Looks at the cluster that has been joined, before a study runs there.
 
     Args:
@@ -127,7 +127,7 @@ def address_of(folder: Location) -> str:
     return str(folder.absolute() if isinstance(folder, Path) else folder)
 
 
-def _look_here(needs: Needs) -> Look:
+def _look_here(needs: Needs) -> Survey:
     """At this machine alone, without Ray."""
     question = _question(needs)
     gpus = any(Path(device).exists() for device in DEVICES)
@@ -135,11 +135,13 @@ def _look_here(needs: Needs) -> Look:
         here = probe(question.to("here", gpus=gpus))
         arrived = question.has_arrived("here")
     cores = {"CPU": float(here["cores"])}
-    node = Node(place=Place(address="this machine"), resources=cores, facts=here, arrived=arrived)
+    node = Node(
+        place=NodeName(address="this machine"), resources=cores, facts=here, arrived=arrived
+    )
     return _look_of(needs, question, unwritable, [node])
 
 
-def _look(needs: Needs, patience: float = PATIENCE) -> Look:
+def _look(needs: Needs, patience: float = PATIENCE) -> Survey:
     """At every node of the cluster that has been joined, waiting so many seconds for answers."""
     question = _question(needs)
     with question.token() as unwritable:
@@ -147,15 +149,15 @@ def _look(needs: Needs, patience: float = PATIENCE) -> Look:
     return _look_of(needs, question, unwritable, nodes)
 
 
-def _question(needs: Needs) -> Question:
+def _question(needs: Needs) -> Inquiry:
     roots = (*PACKAGES, *needs.modules)
-    return Question.about([*SAME, *ALIKE], roots, needs.folder, compiles=needs.compiles)
+    return Inquiry.about([*SAME, *ALIKE], roots, needs.folder, compiles=needs.compiles)
 
 
 def _look_of(
-    needs: Needs, question: Question, unwritable: str | None, nodes: Sequence[Node]
-) -> Look:
-    return Look(
+    needs: Needs, question: Inquiry, unwritable: str | None, nodes: Sequence[Node]
+) -> Survey:
+    return Survey(
         here=probe(question.about_code()),
         sources=question.sources,
         nodes=nodes,

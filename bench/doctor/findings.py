@@ -23,7 +23,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Place:
+class NodeName:
     """One node.
 
     Attributes:
@@ -53,7 +53,7 @@ class Finding:
     check: str
     level: Level
     found: str
-    places: tuple[Place, ...] = ()
+    places: tuple[NodeName, ...] = ()
     way_out: str | None = None
 
     @property

@@ -17,7 +17,7 @@ RECORDS_PER_LINE = 20
 """Most records in a line of JSON: lines of many megabytes do not come through job servers."""
 
 
-class Trial(Part):
+class TrialOutline(Part):
     """What there is to say of a trial that is at work.
 
     Attributes:
@@ -39,7 +39,7 @@ class Trial(Part):
     settings: TrainSettings
 
     @classmethod
-    def of(cls, spec: TrialSpec) -> Trial:
+    def of(cls, spec: TrialSpec) -> TrialOutline:
         """The trial that a worker is asked for."""
         return cls(
             arm=spec.arm,
@@ -80,7 +80,7 @@ class Started(Part):
     """A trial begins, or begins again after its worker died."""
 
     kind: Literal["started"] = "started"
-    trial: Trial
+    trial: TrialOutline
     attempt: int
 
 
@@ -88,14 +88,14 @@ class Died(Part):
     """The worker of a trial died; the trial will begin again."""
 
     kind: Literal["died"] = "died"
-    trial: Trial
+    trial: TrialOutline
 
 
 class EpochDone(Part):
     """A trial has trained and validated one more epoch."""
 
     kind: Literal["epoch_done"] = "epoch_done"
-    trial: Trial
+    trial: TrialOutline
     epoch: int
     validation: float
 
@@ -124,7 +124,7 @@ class Halted(Part):
     """A trial has stopped as the budget is spent or a disk full; it leaves no record."""
 
     kind: Literal["halted"] = "halted"
-    trial: Trial
+    trial: TrialOutline
 
 
 class Frozen(Part):

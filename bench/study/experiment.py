@@ -35,7 +35,7 @@ from bench.training.speed.checkpointing import cannot_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Experiment:
     """A study whose inputs exist.
 
     Attributes:
@@ -259,7 +259,9 @@ def _bounds(arm: Arm) -> dict[str, tuple[float, float]]:
     }
 
 
-def prepare(study: Study, folder: Location, command: str, faults: Faults | None = None) -> Prepared:
+def prepare(
+    study: Study, folder: Location, command: str, faults: Faults | None = None
+) -> Experiment:
     """Finds and checks model, data and run folder.
 
     Args:
@@ -289,7 +291,7 @@ def prepare(study: Study, folder: Location, command: str, faults: Faults | None 
     assert source is not None
     assert dataset is not None
     shown = [dataset.summaries[split].fingerprint for split in dataset.splits]
-    return Prepared(
+    return Experiment(
         study=study,
         ledger=Ledger(folder),
         dataset=dataset,

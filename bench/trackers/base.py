@@ -31,7 +31,7 @@ from bench.records.events import (
     Observer,
     Scored,
     Started,
-    Trial,
+    TrialOutline,
 )
 from bench.records.scrub import scrub
 from bench.records.spec import content_hash
@@ -98,7 +98,7 @@ class TrackedRun:
             raise storage_error(path, 16, OSError(str(error))) from error
         return cls(study=study, folder=local.absolute(), run=run)
 
-    def trial(self, trial: Trial, folder: Path) -> Tracked:
+    def trial(self, trial: TrialOutline, folder: Path) -> Tracked:
         """A trial as a tracker sees it that keeps files in a folder."""
         settings = {
             name: value

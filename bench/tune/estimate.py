@@ -12,7 +12,7 @@ from bench.cluster.slots import Demand, Slots
 from bench.errors import TrialRefused
 from bench.pretrained.shared_weights import Weights
 from bench.records.spec import TrialSpec
-from bench.study.experiment import Prepared
+from bench.study.experiment import Experiment
 from bench.training.rehearsal import Rehearsal, rehearse
 from bench.tune.gpu_share import settle
 from bench.tune.plan import left_by_arm
@@ -42,7 +42,7 @@ class ArmEstimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class Forecast:
     """What is expected of a study.
 
     Attributes:
@@ -78,7 +78,7 @@ class Estimate:
         return total / trials * math.ceil(trials / min(self.slots.count, trials))
 
 
-def estimate(prepared: Prepared, demand: Demand) -> Estimate:
+def estimate(prepared: Experiment, demand: Demand) -> Forecast:
     """Rehearses every arm where its trials would run, as many at a time as there would be.
 
     The first configuration stands for all: ranks and lengths change little of the time.
@@ -97,7 +97,7 @@ def estimate(prepared: Prepared, demand: Demand) -> Estimate:
             num_cpus=slots.cpus, num_gpus=slots.gpus, max_retries=0
         )
         running = {name: task.remote(setup, spec) for name, spec in arms.items()}
-        return Estimate(
+        return Forecast(
             arms={name: _outcome(left[name], told) for name, told in running.items()},
             slots=slots,
             seeds=prepared.study.file.confirm,

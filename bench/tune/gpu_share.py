@@ -18,7 +18,7 @@ from bench.records.scrub import scrub
 from bench.records.spec import TrialSpec
 from bench.space import LEARNING_RATE, Choice, Value
 from bench.study.arm import Arm
-from bench.study.experiment import Prepared
+from bench.study.experiment import Experiment
 from bench.training.loop import is_out_of_memory
 from bench.training.measure import device_name
 from bench.training.rehearsal import device_memory, peak_bytes
@@ -119,7 +119,7 @@ def fraction(needs: Sequence[Need], found: Slots, left: int) -> Fraction:
 
 
 def settle(
-    prepared: Prepared,
+    prepared: Experiment,
     demand: Demand,
     found: Slots,
     weights: Weights,
@@ -151,7 +151,7 @@ def settle(
 
 
 def measure(
-    prepared: Prepared, found: Slots, weights: Weights, tokens: tuple[TokenSplit, TokenSplit]
+    prepared: Experiment, found: Slots, weights: Weights, tokens: tuple[TokenSplit, TokenSplit]
 ) -> list[Need]:
     """Measures every arm on a device of each kind that is there.
 
@@ -180,7 +180,7 @@ def measure(
         ) from error
 
 
-def heaviest(prepared: Prepared, arm: Arm) -> list[TrialSpec]:
+def heaviest(prepared: Experiment, arm: Arm) -> list[TrialSpec]:
     """The configurations of an arm that take most memory: numbers at their high ends, each choice.
 
     The learning rate is the first start's.

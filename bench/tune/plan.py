@@ -29,7 +29,7 @@ from bench.storage.files import read_records
 from bench.storage.ledger import Ledger
 from bench.storage.locks import WHOLE, Share
 from bench.study.arm import Arm
-from bench.study.experiment import Prepared
+from bench.study.experiment import Experiment
 from bench.tune.rungs import Rungs
 
 
@@ -395,7 +395,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
-def make_plan(prepared: Prepared) -> Plan:
+def make_plan(prepared: Experiment) -> Plan:
     """A fresh plan of all trials of this command's share of a study."""
     file = prepared.study.file
     return Plan(
@@ -411,7 +411,7 @@ def make_plan(prepared: Prepared) -> Plan:
     )
 
 
-def left_by_arm(prepared: Prepared) -> dict[str, int]:
+def left_by_arm(prepared: Experiment) -> dict[str, int]:
     """Trials per arm that no record of the run folder stands for."""
     plan = make_plan(prepared)
     for record in prepared.searched(prepared.ledger.records().readable.values()):

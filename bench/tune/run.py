@@ -20,7 +20,7 @@ from bench.records.study_record import BudgetSpent, Candidate, Freeze, Run, Stud
 from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import Location, rename, storage_error, write_whole
 from bench.storage.ledger import Ledger, Records
-from bench.study.experiment import Prepared
+from bench.study.experiment import Experiment
 from bench.trackers.base import tracked
 from bench.training.measure import Stopwatch
 from bench.tune.budget import NO_BUDGET, Budget
@@ -51,7 +51,7 @@ class Standing:
     notices: tuple[str, ...]
 
 
-def resume(prepared: Prepared, found: Records) -> Standing:
+def resume(prepared: Experiment, found: Records) -> Standing:
     """Compares the records with the plan; damaged files are set aside, so that they run again."""
     plan, mine = make_plan(prepared), prepared.mine(found.readable.values())
     kept = [record for record in prepared.searched(mine) if plan.keep(record)]
@@ -90,7 +90,7 @@ class Ready:
     study: StudyRecord
 
 
-def make_ready(prepared: Prepared, notices: tuple[str, ...]) -> Ready:
+def make_ready(prepared: Experiment, notices: tuple[str, ...]) -> Ready:
     """Makes the tokens once for all trials."""
     clock = Stopwatch()
     with clock.span("tokenise"):
@@ -123,7 +123,7 @@ class Placed:
 
 @contextlib.contextmanager
 def placed(
-    prepared: Prepared, demand: Demand, weights: Weights | None, ready: Ready, searches: bool
+    prepared: Experiment, demand: Demand, weights: Weights | None, ready: Ready, searches: bool
 ) -> Iterator[Placed]:
     """Ray for as long as the context lasts, if there is something to compute.
 
@@ -178,7 +178,7 @@ class Stages:
         fresh_workers: a new process for every trial.
     """
 
-    prepared: Prepared
+    prepared: Experiment
     study: StudyRecord
     weights: Weights
     train: TokenSplit
@@ -260,7 +260,7 @@ class Stages:
         )
 
 
-def frozen(prepared: Prepared, searched: Sequence[TrialRecord]) -> Freeze:
+def frozen(prepared: Experiment, searched: Sequence[TrialRecord]) -> Freeze:
     """What is chosen from a search that has ended; written down if it was not yet.
 
     Raises:
@@ -274,7 +274,7 @@ def frozen(prepared: Prepared, searched: Sequence[TrialRecord]) -> Freeze:
 
 
 def resume_confirmation(
-    prepared: Prepared,
+    prepared: Experiment,
     study: StudyRecord,
     searched: Sequence[TrialRecord],
     again: Iterable[TrialRecord],
@@ -307,7 +307,7 @@ ENDED_WELL = frozenset({Status.COMPLETED, Status.PRUNED, Status.SKIPPED})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunResult:
     """How a run ended.
 
     Attributes:
@@ -362,8 +362,8 @@ USUAL = Options()
 
 
 def run_study(
-    prepared: Prepared, demand: Demand, observe: Observer, options: Options = USUAL
-) -> Outcome:
+    prepared: Experiment, demand: Demand, observe: Observer, options: Options = USUAL
+) -> RunResult:
     """Runs what the ledger lacks: searches, freezes, confirms, tests, and writes the report.
 
     Args:
@@ -413,7 +413,7 @@ def _check_budget(slots: Slots | None, options: Options) -> None:
         )
 
 
-def _ready(prepared: Prepared, standing: Standing, options: Options) -> Ready:
+def _ready(prepared: Experiment, standing: Standing, options: Options) -> Ready:
     """Tokens and the study's record; a command that does not search keeps how the search ended."""
     ready = make_ready(prepared, standing.notices)
     if options.search:
@@ -428,14 +428,14 @@ class _End:
 
     Attributes:
         complete: whether all that is for it to do is done.
-        elsewhere: see ``Outcome``.
+        elsewhere: see ``RunResult``.
     """
 
     complete: bool
     elsewhere: str | None = None
 
 
-def _idle(prepared: Prepared, standing: Standing, options: Options) -> _End:
+def _idle(prepared: Experiment, standing: Standing, options: Options) -> _End:
     """The end of a command that has nothing to compute."""
     awaited = prepared.awaited(standing.kept) if prepared.share.is_part else 0
     return _End(
@@ -498,7 +498,7 @@ def _together(stages: Stages, slots: Slots) -> _End:
         return _End(complete=_is_tested(stages, tested.records))
 
 
-def _paused(prepared: Prepared, spent: BudgetSpent) -> _End:
+def _paused(prepared: Experiment, spent: BudgetSpent) -> _End:
     """The end of a share whose budget is spent, after which no share can be the last one."""
     return _End(
         complete=True,
@@ -530,7 +530,7 @@ def write_report(ledger: Ledger, run: Run) -> None:
 
 
 def _weights(
-    prepared: Prepared, study: StudyRecord, standing: Standing, options: Options
+    prepared: Experiment, study: StudyRecord, standing: Standing, options: Options
 ) -> Weights | None:
     """The pretrained model; ``None`` where there is nothing left to compute.
 
@@ -544,7 +544,7 @@ def _weights(
     return None
 
 
-def _is_open(prepared: Prepared, study: StudyRecord, standing: Standing) -> bool:
+def _is_open(prepared: Experiment, study: StudyRecord, standing: Standing) -> bool:
     """Whether something that is or will be frozen has not been confirmed or tested."""
     if not study.confirm:
         return bool(untested(study, frozen(prepared, standing.kept), standing.kept))
@@ -552,16 +552,16 @@ def _is_open(prepared: Prepared, study: StudyRecord, standing: Standing) -> bool
     return confirmation.left > 0 or bool(untested(study, confirmation.freeze, kept))
 
 
-def _close(prepared: Prepared, end: _End) -> Outcome:
+def _close(prepared: Experiment, end: _End) -> RunResult:
     """Writes the report, of shares the one that has confirmed and tested."""
     run = prepared.ledger.run()
     if end.elsewhere is None:
         write_report(prepared.ledger, run)
-    return Outcome(run=run, interrupted=not end.complete, elsewhere=end.elsewhere)
+    return RunResult(run=run, interrupted=not end.complete, elsewhere=end.elsewhere)
 
 
 def _tracked(
-    prepared: Prepared, options: Options, observe: Observer
+    prepared: Experiment, options: Options, observe: Observer
 ) -> AbstractContextManager[Observer]:
     """The observer that also tells trackers."""
     return tracked(options.trackers, prepared.study.name, prepared.ledger.folder, observe)

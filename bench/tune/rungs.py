@@ -13,7 +13,7 @@ from bench.records.study_record import Halving
 from bench.records.trial_record import Status, TrialRecord
 
 
-class Point(NamedTuple):
+class RungPoint(NamedTuple):
     """A trial at a rung: best objective on validation so far (↑), trained parameters (↓).
 
     The objective is the larger the better, see ``TrialRecord.rank``.
@@ -50,7 +50,7 @@ class Rungs:
         self._rule = rule
         self._epochs = epochs
         self.after = rule.rungs(epochs) if rule else ()
-        self._reached: defaultdict[tuple[str, int], dict[str, Point]] = defaultdict(dict)
+        self._reached: defaultdict[tuple[str, int], dict[str, RungPoint]] = defaultdict(dict)
 
     def judge(self, record: TrialRecord) -> str | None:
         """Ranks a running trial if it has reached a rung.
@@ -95,7 +95,7 @@ class Rungs:
         return record.status is Status.PRUNED and _epochs_done(record) not in self.after
 
 
-def ranking(points: Sequence[Point]) -> list[int]:
+def ranking(points: Sequence[RungPoint]) -> list[int]:
     """Indices of the points, the best first; points come in order of arrival.
 
     By non-dominated front, within a front by crowding distance, the loneliest first (NSGA-II, Deb
@@ -105,7 +105,7 @@ def ranking(points: Sequence[Point]) -> list[int]:
     have 0: they add nothing and never beat it.
     """
     fronts = moocore.pareto_rank([(-point.rank, point.parameters) for point in points])
-    members: defaultdict[int, set[Point]] = defaultdict(set)
+    members: defaultdict[int, set[RungPoint]] = defaultdict(set)
     for front, point in zip(fronts, points, strict=True):
         members[front].add(point)
     distances = {
@@ -118,7 +118,7 @@ def ranking(points: Sequence[Point]) -> list[int]:
     return [index for *_, index in sorted(keys)]
 
 
-def crowding(front: Iterable[Point]) -> dict[Point, float]:
+def crowding(front: Iterable[RungPoint]) -> dict[RungPoint, float]:
     """Crowding distance of the distinct points of one front (Deb et al. 2002, section III B).
 
     The sum over both objectives of the gap between a point's two neighbours as a share of the
@@ -139,8 +139,8 @@ def _epochs_done(record: TrialRecord) -> int:
     return record.accuracy.epochs_done if record.accuracy else 0
 
 
-def _point(record: TrialRecord, done: int) -> Point:
+def _point(record: TrialRecord, done: int) -> RungPoint:
     if record.accuracy is None or record.parameters is None:
         raise ValueError(f"{record.trial}: reached a rung without a result")
     best = max(map(record.rank, record.per_epoch[:done]))
-    return Point(rank=best, parameters=record.parameters.trained)
+    return RungPoint(rank=best, parameters=record.parameters.trained)

@@ -132,7 +132,7 @@ class Conductor(Searcher):
         attempts.begin(time.perf_counter())
         with self._storage():
             self._mark(spec)
-        self._observe(events.Started(trial=events.Trial.of(spec), attempt=attempts.count))
+        self._observe(events.Started(trial=events.TrialOutline.of(spec), attempt=attempts.count))
 
     def _mark(self, spec: TrialSpec, attempt: int | None = None) -> None:
         attempts = self._attempts[spec.fingerprint]
@@ -185,7 +185,7 @@ class Conductor(Searcher):
         elif progress.validation is not None:
             self._observe(
                 events.EpochDone(
-                    trial=events.Trial.of(spec),
+                    trial=events.TrialOutline.of(spec),
                     epoch=progress.epoch,
                     validation=progress.validation,
                 )
@@ -247,7 +247,7 @@ class Conductor(Searcher):
             spec = self._running.pop(trial_id)
             self._end(with_attempts(record, self._attempts[spec.fingerprint]))
         elif trial_id in self._halted:
-            self._observe(events.Halted(trial=events.Trial.of(self._running[trial_id])))
+            self._observe(events.Halted(trial=events.TrialOutline.of(self._running[trial_id])))
 
     def died(self, trial_id: str, error: str) -> None:
         """Has a trial whose worker died tried again, or ends it.
@@ -269,7 +269,7 @@ class Conductor(Searcher):
             self._again.append(spec)
             with self._storage():
                 self._mark(spec)
-            self._observe(events.Died(trial=events.Trial.of(spec)))
+            self._observe(events.Died(trial=events.TrialOutline.of(spec)))
             return
         status, reason = end
         lines = (stack or error).strip().splitlines()

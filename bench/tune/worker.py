@@ -27,7 +27,7 @@ from bench.records.spec import Precision, TrialSpec
 from bench.records.trial_record import TestScore
 from bench.storage.files import Location, local_copy, storage_error, write_whole
 from bench.storage.ledger import Ledger
-from bench.study.experiment import Prepared
+from bench.study.experiment import Experiment
 from bench.training.model import choose_precision
 from bench.training.trial import Progress, Trial, score_test
 from bench.training.worker_state import Workbench
@@ -90,7 +90,7 @@ class WorkerSetup:
 
 
 def worker_setup(
-    prepared: Prepared,
+    prepared: Experiment,
     weights: Weights,
     train: TokenSplit,
     validation: TokenSplit,

@@ -24,7 +24,7 @@ from bench.records.spec import TrialSpec
 from bench.records.trial_record import TrialRecord
 from bench.storage.ledger import Ledger
 from bench.strategy import Strategy
-from bench.study.experiment import Prepared, prepare
+from bench.study.experiment import Experiment, prepare
 from bench.task import AnyTask
 from bench.training.measure import trained_tensors
 from bench.training.trial import Trial, score_test
@@ -110,14 +110,14 @@ def make_run(folder: Path, *options: str, fresh: int = 1, data: Path | None = No
     return run
 
 
-def _prepared(command: Sequence[str], run: Path) -> Prepared:
+def _prepared(command: Sequence[str], run: Path) -> Experiment:
     shown = " ".join(["paretune", *command])
     faults = Faults()
     study, _, _ = read_request(request_of(parameters_of(words_of(shown)), command), faults)
     return prepare(study, run, shown, faults)
 
 
-def _run_all(prepared: Prepared, fresh: int) -> None:
+def _run_all(prepared: Experiment, fresh: int) -> None:
     ledger, seed = prepared.ledger, prepared.study.file.seed
     workbench = Workbench(
         backbone=prepared.source.backbone(),

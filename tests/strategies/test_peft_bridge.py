@@ -21,7 +21,7 @@ from bench.strategy import find_strategy, installed_families
 from bench.study.arm import make_arm
 from strategies.peft_bridge import FAMILY, _configurations, _scalar
 from strategies.peft_methods import METHODS, UNFIT
-from strategies.peft_wrap import Prompted, merged
+from strategies.peft_wrap import PeftPrompted, merged
 from tests.helpers.peft_methods import OTHERS, WELL_KNOWN, peft
 from tests.helpers.tiny import CONFIGS, sentences, tiny
 
@@ -257,7 +257,7 @@ def test_what_peft_cannot_merge_stays_as_it_is() -> None:
 def test_of_p_tuning_only_the_vectors_are_deployed() -> None:
     strategy = peft("p_tuning", num_virtual_tokens=3)
     adapted = strategy.adapt(tiny("bert"))
-    assert isinstance(adapted, Prompted)
+    assert isinstance(adapted, PeftPrompted)
     whole = _size(adapted)
     deployed = strategy.deploy(adapted.eval())
     assert _size(deployed) - _size(tiny("bert")) == 3 * 32

@@ -24,7 +24,7 @@ from bench.strategy import PeftAdapter
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-class Adapter(Form):
+class PeftForm(Form):
     """See the module."""
 
     name: ClassVar[str] = "peft"

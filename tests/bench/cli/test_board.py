@@ -17,7 +17,7 @@ from bench.records.events import (
     Opened,
     Scored,
     Started,
-    Trial,
+    TrialOutline,
 )
 from bench.records.spec import TrainSettings, TrialSpec
 from bench.records.study_record import Candidate, Freeze
@@ -39,7 +39,7 @@ SPEC = TrialSpec(
     code="",
     context="",
 )
-TRIAL = Trial.of(SPEC)
+TRIAL = TrialOutline.of(SPEC)
 DONE = trial("lora", number=1, right=300, test=290, fingerprint=SPEC.fingerprint)
 EVENTS = (
     Opened(

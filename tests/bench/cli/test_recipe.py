@@ -17,7 +17,7 @@ from bench.records.trial_record import Status, TrialRecord
 from bench.space import find_space
 from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.study.arm import make_arm
-from bench.study.experiment import Prepared, prepare
+from bench.study.experiment import Experiment, prepare
 from bench.study.file import load_study
 from bench.training.trial import Trial
 from bench.training.worker_state import Workbench
@@ -195,13 +195,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyRecord
     return folder, study, record
 
 
-def prepared_by(command: str) -> Prepared:
+def prepared_by(command: str) -> Experiment:
     request = request_of(parameters_of(words_of(command)), words_of(command))
     study = load_study(None, request.overrides, request.sets)
     return prepare(study, Path("run"), command)
 
 
-def ran(prepared: Prepared, spec: TrialSpec, checkpoint: Path) -> TrialRecord:
+def ran(prepared: Experiment, spec: TrialSpec, checkpoint: Path) -> TrialRecord:
     workbench = Workbench(
         backbone=prepared.source.backbone(),
         train=prepared.tokens("train"),

@@ -14,8 +14,8 @@ from ray._private.utils import check_version_info
 from bench.cluster.join import mismatch
 from bench.doctor import probe
 from bench.doctor.checks import differing, judge
-from bench.doctor.collect import Look, Node, Question, Skew
-from bench.doctor.findings import Finding, Level, Place, folded
+from bench.doctor.collect import Inquiry, Node, Skew, Survey
+from bench.doctor.findings import Finding, Level, NodeName, folded
 from bench.training.speed.toolchain import cannot_compile
 
 SOURCES = {"bench": {"bench/training/loop.py": "def step(): return 1\n"}}
@@ -47,7 +47,7 @@ RESOURCES = {"CPU": 8.0, "memory": 2.0**35, "object_store_memory": 2.0**33}
 
 def node(number: int = 1, *, resources: dict[str, float] | None = None, **facts: object) -> Node:
     return Node(
-        place=Place(address=f"10.0.0.{number}", node=f"{number:08x}"),
+        place=NodeName(address=f"10.0.0.{number}", node=f"{number:08x}"),
         identity=f"{number:056x}",
         resources={**RESOURCES, **(resources or {})},
         facts=FACTS | facts,
@@ -56,9 +56,9 @@ def node(number: int = 1, *, resources: dict[str, float] | None = None, **facts:
     )
 
 
-def look(*nodes: Node, **more: Any) -> Look:
+def look(*nodes: Node, **more: Any) -> Survey:
     usual = {"unwritable": None, "has_token": True, "weights": 2**30}
-    return Look(here=FACTS, sources=SOURCES, nodes=nodes, folder="/runs", **usual | more)
+    return Survey(here=FACTS, sources=SOURCES, nodes=nodes, folder="/runs", **usual | more)
 
 
 def told(level: Level, *nodes: Node, **more: Any) -> list[str]:
@@ -302,7 +302,7 @@ def test_notices_name_nodes_and_no_addresses() -> None:
 
 
 def test_many_nodes_with_the_same_fault_are_one_line() -> None:
-    places = [Place(address=f"10.0.0.{number}", node=str(number)) for number in range(8)]
+    places = [NodeName(address=f"10.0.0.{number}", node=str(number)) for number in range(8)]
     findings = [
         Finding(check="Ray", level=Level.WARNING, found="so", places=(place,)) for place in places
     ]
@@ -337,7 +337,7 @@ def test_what_travels_to_nodes_imports_the_standard_library_alone() -> None:
 
 
 def test_a_machine_answers_in_plain_values_and_files_come_and_go(tmp_path: Path) -> None:
-    question = Question.about(["ray", "nothing"], ["bench", "nowhere"], str(tmp_path / "a" / "b"))
+    question = Inquiry.about(["ray", "nothing"], ["bench", "nowhere"], str(tmp_path / "a" / "b"))
     asked = question.to("here", gpus=False)
     with question.token() as unwritable:
         answer = probe.probe(asked)
@@ -354,7 +354,7 @@ def test_a_machine_answers_in_plain_values_and_files_come_and_go(tmp_path: Path)
 
 
 def _asked_to_compile(folder: Path) -> Any:
-    question = Question.about([], ["bench"], str(folder), compiles=True)
+    question = Inquiry.about([], ["bench"], str(folder), compiles=True)
     answer = probe.probe(question.to("here", gpus=False))
     assert json.loads(json.dumps(answer)) == answer
     return answer["torch"]
@@ -377,13 +377,13 @@ def test_a_machine_tells_whether_it_can_compile_without_importing_what_is_instal
 
 
 def test_a_node_that_does_not_see_the_token_leaves_nothing(tmp_path: Path) -> None:
-    question = Question.about([], [], str(tmp_path))
+    question = Inquiry.about([], [], str(tmp_path))
     assert probe.leave(question.to("there", gpus=False)) == {"seen": False, "unwritable": None}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_goodbye_takes_the_file_away_and_tells_the_time(tmp_path: Path) -> None:
-    question = Question.about([], [], str(tmp_path))
+    question = Inquiry.about([], [], str(tmp_path))
     asked = question.to("there", gpus=False)
     with question.token():
         probe.leave(asked)
@@ -393,7 +393,7 @@ def test_goodbye_takes_the_file_away_and_tells_the_time(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_told_on_one_line(tmp_path: Path) -> None:
-    question = replace(Question.about([], [], str(tmp_path)), folder=str(tmp_path / "missing"))
+    question = replace(Inquiry.about([], [], str(tmp_path)), folder=str(tmp_path / "missing"))
     with question.token() as unwritable:
         left = probe.leave(question.to("there", gpus=False))
     assert unwritable is not None

@@ -18,7 +18,7 @@ from bench.records.events import (
     Scored,
     Started,
     Told,
-    Trial,
+    TrialOutline,
     from_line,
     short,
     to_line,
@@ -28,7 +28,7 @@ from bench.records.study_record import Candidate, Freeze
 from bench.records.trial_record import Status
 from tests.helpers.records import study, trial
 
-TRIAL = Trial(
+TRIAL = TrialOutline(
     arm="lora",
     name="lora-001",
     fingerprint="f" * 16,

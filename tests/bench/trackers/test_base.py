@@ -15,7 +15,16 @@ import pytest
 from upath import UPath
 
 from bench.errors import StudyError
-from bench.records.events import Ended, EpochDone, Event, Halted, Noted, Scored, Started, Trial
+from bench.records.events import (
+    Ended,
+    EpochDone,
+    Event,
+    Halted,
+    Noted,
+    Scored,
+    Started,
+    TrialOutline,
+)
 from bench.records.spec import TrialSpec
 from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import Location
@@ -52,20 +61,20 @@ PRUNED_END = ended(PRUNED, trial("lora", status=Status.PRUNED, reason="place 3 o
 BAD_END = ended(BAD, broken("lora", 2, Status.DIVERGED, "the loss became nan at step 1"))
 FRESH_END = ended(FRESH, trial("lora", right=280, test=270))
 EVENTS: tuple[Event, ...] = (
-    Started(trial=Trial.of(GOOD), attempt=1),
-    EpochDone(trial=Trial.of(GOOD), epoch=1, validation=0.3),
-    Started(trial=Trial.of(GOOD), attempt=2),
-    EpochDone(trial=Trial.of(GOOD), epoch=1, validation=0.3),
-    EpochDone(trial=Trial.of(GOOD), epoch=2, validation=0.6),
-    Started(trial=Trial.of(PRUNED), attempt=1),
+    Started(trial=TrialOutline.of(GOOD), attempt=1),
+    EpochDone(trial=TrialOutline.of(GOOD), epoch=1, validation=0.3),
+    Started(trial=TrialOutline.of(GOOD), attempt=2),
+    EpochDone(trial=TrialOutline.of(GOOD), epoch=1, validation=0.3),
+    EpochDone(trial=TrialOutline.of(GOOD), epoch=2, validation=0.6),
+    Started(trial=TrialOutline.of(PRUNED), attempt=1),
     Ended(record=GOOD_END.model_copy(update={"test": None})),
     Ended(record=PRUNED_END),
-    Started(trial=Trial.of(BAD), attempt=1),
+    Started(trial=TrialOutline.of(BAD), attempt=1),
     Ended(record=BAD_END),
     Ended(record=ended(OLD, trial("lora"))),  # was in the ledger: never started
-    Started(trial=Trial.of(STOPPED), attempt=1),
-    Halted(trial=Trial.of(STOPPED)),
-    Started(trial=Trial.of(FRESH), attempt=1),
+    Started(trial=TrialOutline.of(STOPPED), attempt=1),
+    Halted(trial=TrialOutline.of(STOPPED)),
+    Started(trial=TrialOutline.of(FRESH), attempt=1),
     Ended(record=FRESH_END.model_copy(update={"test": None})),
     Scored(record=FRESH_END),
 )
@@ -280,10 +289,15 @@ def test_a_tracker_that_fails_is_told_once_without_secrets_and_stops_nothing(
 @pytest.mark.slow
 def test_a_trial_that_a_killed_command_left_open_goes_on_as_the_same_run(tmp_path: Path) -> None:
     names = ("mlflow",)
-    follow(tmp_path, Started(trial=Trial.of(GOOD), attempt=1), names=names)
+    follow(tmp_path, Started(trial=TrialOutline.of(GOOD), attempt=1), names=names)
     assert mlflow_runs(tmp_path)["lora-000"][1].info.status == "KILLED"
 
-    follow(tmp_path, Started(trial=Trial.of(GOOD), attempt=1), Ended(record=GOOD_END), names=names)
+    follow(
+        tmp_path,
+        Started(trial=TrialOutline.of(GOOD), attempt=1),
+        Ended(record=GOOD_END),
+        names=names,
+    )
 
     _, run = mlflow_runs(tmp_path)["lora-000"]
     assert run.info.status == "FINISHED"

@@ -20,7 +20,7 @@ from bench.records.events import Ended, Event, Frozen, Scored
 from bench.records.study_record import Freeze
 from bench.records.trial_record import Status
 from bench.storage.ledger import Ledger
-from bench.study.experiment import Prepared, prepare
+from bench.study.experiment import Experiment, prepare
 from bench.study.file import load_study
 from bench.tune.run import run_study
 from reports.confirmed import confirmed
@@ -47,7 +47,7 @@ def broken() -> tuple[Question, ...]:
     raise SealBroken
 
 
-def prepared(folder: Path) -> Prepared:
+def prepared(folder: Path) -> Experiment:
     """A study of two arms with two fresh seeds."""
     write_study(folder, strategies=ARMS, trials=2, confirm=2, epochs=1)
     keys = {"model": str(folder / "model"), "dataset": str(folder / "data")}

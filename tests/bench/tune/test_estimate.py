@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.cluster.slots import Slots
 from bench.training.rehearsal import Rehearsal
-from bench.tune.estimate import ArmEstimate, Estimate
+from bench.tune.estimate import ArmEstimate, Forecast
 
 
 def slots(count: int) -> Slots:
@@ -22,14 +22,14 @@ def test_an_arm_takes_its_trials_and_what_is_done_once() -> None:
 
 
 def test_trials_are_not_cut_in_two() -> None:
-    found = Estimate(arms={"a": arm(3, trial=10.0), "b": arm(2, trial=10.0)}, slots=slots(2))
+    found = Forecast(arms={"a": arm(3, trial=10.0), "b": arm(2, trial=10.0)}, slots=slots(2))
     assert found.seconds == 30.0
 
 
 def test_more_workers_than_trials_stand_idle() -> None:
-    found = Estimate(arms={"a": arm(2, trial=10.0)}, slots=slots(8))
+    found = Forecast(arms={"a": arm(2, trial=10.0)}, slots=slots(8))
     assert found.seconds == 10.0
 
 
 def test_nothing_left_takes_no_time() -> None:
-    assert Estimate(arms={"a": arm(0, trial=10.0)}, slots=slots(2)).seconds == 0.0
+    assert Forecast(arms={"a": arm(0, trial=10.0)}, slots=slots(2)).seconds == 0.0

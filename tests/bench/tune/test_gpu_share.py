@@ -15,7 +15,7 @@ from bench.cluster.slots import Demand, Slots, slots
 from bench.errors import StudyError
 from bench.pretrained.shared_weights import Weights
 from bench.strategy import Strategy
-from bench.study.experiment import Prepared, prepare
+from bench.study.experiment import Experiment, prepare
 from bench.study.file import load_study
 from bench.training.rehearsal import peak_bytes
 from bench.tune.gpu_share import MARGIN, SAYS, Need, fraction, heaviest, measure, settle
@@ -110,7 +110,7 @@ def test_larger_batches_take_more() -> None:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Prepared:
+def prepared(tmp_path: Path) -> Experiment:
     write_model(tmp_path / "model")
     asked = {
         "model": str(tmp_path / "model"),
@@ -123,7 +123,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def test_the_configurations_that_are_measured_have_high_numbers_and_every_choice(
-    prepared: Prepared,
+    prepared: Experiment,
 ) -> None:
     arms = {arm.name: arm for arm in prepared.study.arms}
     lora = [spec.strategy.knobs for spec in heaviest(prepared, arms["lora"])]
@@ -136,7 +136,7 @@ def test_the_configurations_that_are_measured_have_high_numbers_and_every_choice
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_worker_measures_every_arm_and_names_what_takes_most(prepared: Prepared) -> None:
+def test_a_worker_measures_every_arm_and_names_what_takes_most(prepared: Experiment) -> None:
     weights = Weights.of(prepared.source.backbone())
     tokens = prepared.tokens("train"), prepared.tokens("validation")
     with cluster(Demand()) as found:
@@ -165,7 +165,7 @@ def no_gpu_but_a_promise() -> Iterator[Slots]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_what_cannot_be_measured_is_refused_with_the_way_out(prepared: Prepared) -> None:
+def test_what_cannot_be_measured_is_refused_with_the_way_out(prepared: Experiment) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is something to measure")
     weights = Weights.of(prepared.source.backbone())

@@ -12,7 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from bench.records.study_record import Halving
 from bench.records.trial_record import Accuracy, Status, TrialRecord
-from bench.tune.rungs import Point, Rungs, crowding, ranking
+from bench.tune.rungs import RungPoint, Rungs, crowding, ranking
 from bench.tune.scheduler import HalvingScheduler
 from tests.helpers.records import broken, trial
 
@@ -60,13 +60,13 @@ def test_rungs_lie_at_powers_of_the_factor_and_never_at_the_last_epoch(
 
 
 def test_a_dominated_front_comes_after_the_one_that_dominates_it() -> None:
-    first = [Point(0.8, 100), Point(0.6, 50)]
-    second = [Point(0.7, 120), Point(0.5, 60)]
+    first = [RungPoint(0.8, 100), RungPoint(0.6, 50)]
+    second = [RungPoint(0.7, 120), RungPoint(0.5, 60)]
     assert ranking([*second, *first]) == [2, 3, 0, 1]
 
 
 def test_the_crowding_distance_of_four_points() -> None:
-    front = [Point(0.9, 100), Point(0.8, 40), Point(0.5, 30), Point(0.4, 0)]
+    front = [RungPoint(0.9, 100), RungPoint(0.8, 40), RungPoint(0.5, 30), RungPoint(0.4, 0)]
     distances = crowding(front)
     second = (0.9 - 0.5) / 0.5 + (100 - 30) / 100
     third = (0.8 - 0.4) / 0.5 + (40 - 0) / 100
@@ -75,21 +75,21 @@ def test_the_crowding_distance_of_four_points() -> None:
 
 
 def test_within_a_front_its_ends_come_first_then_the_lonelier_points() -> None:
-    front = [Point(0.5, 30), Point(0.8, 40), Point(0.4, 0), Point(0.9, 100)]
+    front = [RungPoint(0.5, 30), RungPoint(0.8, 40), RungPoint(0.4, 0), RungPoint(0.9, 100)]
     assert ranking(front) == [3, 2, 1, 0]
 
 
 def test_an_equal_point_comes_after_the_earlier_one_and_after_what_differs() -> None:
-    assert ranking([Point(0.5, 10), Point(0.5, 10)]) == [0, 1]
-    assert ranking([Point(0.5, 10), Point(0.5, 10), Point(0.6, 20)]) == [2, 0, 1]
-    assert ranking([Point(0.5, 10)] * 4) == [0, 1, 2, 3]
+    assert ranking([RungPoint(0.5, 10), RungPoint(0.5, 10)]) == [0, 1]
+    assert ranking([RungPoint(0.5, 10), RungPoint(0.5, 10), RungPoint(0.6, 20)]) == [2, 0, 1]
+    assert ranking([RungPoint(0.5, 10)] * 4) == [0, 1, 2, 3]
 
 
 def test_the_most_accurate_trial_always_comes_first() -> None:
     generator = random.Random(0)
     for _ in range(200):
         points = [
-            Point(generator.randint(0, 9) / 10, generator.randint(1, 9))
+            RungPoint(generator.randint(0, 9) / 10, generator.randint(1, 9))
             for _ in range(generator.randint(1, 12))
         ]
         best = min(points, key=lambda point: (-point.rank, point.parameters))

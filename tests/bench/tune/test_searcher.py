@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from bench.errors import StorageError
-from bench.records.events import BudgetOver, Died, Ended, Event, Halted, Scored, Trial
+from bench.records.events import BudgetOver, Died, Ended, Event, Halted, Scored, TrialOutline
 from bench.records.spec import TrialSpec
 from bench.records.study_record import Halving
 from bench.records.trial_record import Status, TestScore, TrialRecord
@@ -183,7 +183,7 @@ def test_a_spent_budget_gives_out_nothing_and_stops_trials_after_their_epoch(sta
     assert spent is not None
     assert (spent.budget, spent.stopped) == ("60s", 1)
     told = [event for event in stage.events if isinstance(event, BudgetOver | Halted)]
-    assert told == [BudgetOver(budget="60s", running=1), Halted(trial=Trial.of(better))]
+    assert told == [BudgetOver(budget="60s", running=1), Halted(trial=TrialOutline.of(better))]
 
 
 def test_what_ends_by_itself_after_the_budget_is_kept(stage: Stage) -> None:
@@ -374,7 +374,7 @@ def test_a_disk_that_is_full_ends_the_search_and_loses_no_trial(stage: Stage) ->
     assert stage.conductor.budget_spent is None
     assert [record.number for record in stage.conductor.records] == [0]
     told = [event.trial for event in stage.events if isinstance(event, Halted)]
-    assert told == [Trial.of(first), Trial.of(second)]
+    assert told == [TrialOutline.of(first), TrialOutline.of(second)]
 
 
 def test_a_record_that_cannot_be_written_does_not_count(
