@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from bench.export.predict import Tell
+from bench.export.logits import Tell
 from bench.records.spec import TrialSpec
 from bench.task import Batch
 from bench.training.loop import Training

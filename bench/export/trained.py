@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 from bench.data.batches import BatchStore
 from bench.data.tokens import tokenise
 from bench.errors import ExportError, ModelError, StudyError
+from bench.export.logits import logits_of
 from bench.export.manifest import Base, Manifest
-from bench.export.predict import logits_of
 from bench.pretrained.source import ModelSource, locate, tokenizer_fingerprint
 from bench.records.spec import TrialSpec
 from bench.space import Value

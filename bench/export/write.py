@@ -16,8 +16,8 @@ from bench.export.forms import FORMS
 from bench.export.forms.base import Form
 from bench.export.forms.merged import CLOSE
 from bench.export.head import read_use
+from bench.export.logits import logits_of
 from bench.export.manifest import HEAD_USE, MANIFEST, HeadUse, Manifest, write_part
-from bench.export.predict import logits_of
 from bench.export.trained import Trained
 from bench.storage.files import storage_error
 

@@ -66,9 +66,10 @@ def test_s07_a_fault_of_ours_is_told_without_secrets(
 
 @pytest.mark.parametrize("address", ["10.1.2.3:6379", "head.example.org:6379", "[fd00::1]:6379"])
 def test_s01_an_open_cluster_of_other_machines_is_refused_before_it_is_joined(
-    address: str, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setattr(cluster_module, "TOKEN", tmp_path / "none")
     monkeypatch.setattr(cluster_module.ray, "init", lambda **_: pytest.fail("joined"))
     with (
         pytest.raises(ClusterError, match=r"it asks for no token.*--insecure-cluster"),

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.errors import ExportError
-from bench.export.card import TYPES, public_address
 from bench.export.forms.base import Form
 from bench.export.head import head_use, read_use, with_head, write_head
 from bench.export.manifest import HeadUse, Manifest
+from bench.export.snippet import TYPES, public_address
 from bench.export.trained import Trained, task_told
 from bench.pretrained.source import ModelSource
 from bench.strategy import PeftAdapter

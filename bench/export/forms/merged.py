@@ -16,8 +16,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from bench.export.forms.base import Form
 from bench.export.head import head_use, read_use, with_head, write_head
+from bench.export.logits import logits_of
 from bench.export.manifest import HEAD_USE, Manifest
-from bench.export.predict import logits_of
 from bench.export.trained import Trained, task_told
 from bench.pretrained.source import ModelSource
 from bench.task import AnyTask

@@ -15,10 +15,11 @@ from torch import nn
 from bench.data.tasks.multiple_choice import MultipleChoice
 from bench.data.tasks.sequence_classification import SequenceClassification
 from bench.errors import ExportRefused, StorageError
-from bench.export.card import snippet
 from bench.export.forms import FORMS
 from bench.export.forms.native import Native
-from bench.export.predict import load_export, logits_of
+from bench.export.logits import logits_of
+from bench.export.predict import load_export
+from bench.export.snippet import snippet
 from bench.export.trained import Trained, find_base
 from bench.export.write import Checked, write_export
 from bench.pretrained.source import locate
