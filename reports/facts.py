@@ -31,9 +31,9 @@ def spaces(run: Run) -> Table:
         name="spaces",
         headings=("arm", "strategy", "knob", "range"),
         rows=tuple(
-            (arm, run.study.arms.get(arm), knob, text)
+            (arm, run.study.arms.get(arm), name, str(knob))
             for arm, knobs in run.study.spaces.items()
-            for knob, text in knobs.items()
+            for name, knob in knobs.items()
         ),
         texts=4,
     )

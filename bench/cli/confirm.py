@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from bench.cli.sweep import run_sweep
-from bench.cli.sweep_command import parameters_of, request_of, with_option, words_of
+from bench.errors import Faults
 from bench.storage.files import Location
 from bench.storage.ledger import Ledger
+from bench.study.request import Request, read_options
 
 USUAL_SEEDS = 5
 
 
-def confirm_run(folder: Location, seeds: int | None, **typed: Any) -> int:
+def confirm_run(folder: Location, seeds: int | None, given: Mapping[str, Any]) -> int:
     """Goes on with a run where its search stands, and returns the exit code.
 
     Args:
         folder: the run folder.
         seeds: fresh seeds; ``None`` for as many as the run asks for.
-        **typed: fields of the request; those that are ``None`` stay as the run's command has them.
+        given: value by name of ``RunOptions``; what is ``None`` stays as the run was asked.
 
     Raises:
-        InputError: it is no run folder, or its command cannot be followed from here.
+        InputError: it is no run folder, or what it was asked cannot be followed from here.
     """
-    study = Ledger(folder).study()
-    count = seeds or study.confirm or USUAL_SEEDS
-    words = with_option(words_of(study.command), "--out", str(folder))
-    words = with_option(words, "--confirm", str(count))
-    request = replace(
-        request_of(parameters_of(words), ["sweep", *words]),
-        contexts=study.contexts,
-        time_budget=None,  # budgets are of the search
-        max_gpu_hours=None,
-        **{name: value for name, value in typed.items() if value is not None},
+    study, faults = Ledger(folder).study(), Faults()
+    typed = {name: value for name, value in given.items() if value is not None}
+    options = read_options(typed, faults).model_dump(exclude_unset=True)
+    # Budgets are of the search.
+    request = Request.recorded(study).changed(
+        {"confirm": seeds or study.confirm or USUAL_SEEDS},
+        {**options, "out": str(folder), "time_budget": None, "max_gpu_hours": None},
     )
-    return run_sweep(request)
+    return run_sweep(request, faults, study.contexts)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import BAD_INPUT, SUCCESS, err, out
-from bench.cli.sweep import study_path
 from bench.cluster.slots import Demand
 from bench.doctor.collect import Node
 from bench.doctor.examine import Needs, address_of, examine
@@ -21,42 +19,25 @@ from bench.errors import Faults, InputError
 from bench.records.scrub import scrub
 from bench.storage.files import RUNS, Location, location
 from bench.study.experiment import Experiment, prepare
-from bench.study.file import check_study
+from bench.study.request import Request
 from reports.escape import plain
 from reports.show import size
 
 STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.REFUSED: "bold red"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a cluster is to be fit for, as typed.
-
-    Attributes:
-        study: study file or name of a preset.
-        overrides: value per study key.
-        place: where results go, a folder or a URI; ``None`` for the default.
-    """
-
-    study: str | None
-    overrides: Mapping[str, Any]
-    place: str | None
-
-
-def show_examination(
-    subject: Subject, address: str | None, *, insecure_cluster: bool, as_json: bool
-) -> int:
+def show_examination(request: Request, faults: Faults) -> int:
     """Prints what was found, and returns the exit code.
 
     Args:
-        subject: the study.
-        address: of the cluster; ``None`` looks at this machine alone.
-        insecure_cluster: join one that asks for no token.
-        as_json: one JSON document instead of a table.
+        request: what a cluster is to be fit for; without an address this machine is looked at.
+        faults: what is wrong with it already.
     """
+    as_json = request.options.as_json
     with err.status("looking at study, machine and cluster"):
-        demand = Demand(address=address, insecure=insecure_cluster)
-        needs, study = _study(subject, demand)
+        options = request.options
+        demand = Demand(address=options.address, insecure=options.insecure_cluster)
+        needs, study = _study(request, faults, demand)
         examined = examine(needs, demand)
     findings = (*study, *examined.findings)
     if as_json:
@@ -72,17 +53,14 @@ def show_examination(
     return BAD_INPUT if refused(findings) else SUCCESS
 
 
-def _study(subject: Subject, demand: Demand) -> tuple[Needs, list[Finding]]:
+def _study(request: Request, faults: Faults, demand: Demand) -> tuple[Needs, list[Finding]]:
     """What the study needs of nodes, and what this machine, which reads it, finds wrong with it."""
-    faults, path = Faults(), None
-    with faults.gathered():
-        path = study_path(subject.study)
-    study = check_study(path, subject.overrides, (), faults)
+    study, place = request.check(faults), request.options.out
     folder: Location = RUNS / study.name
     with faults.gathered():
-        folder = location(subject.place) if subject.place else folder
+        folder = location(place) if place else folder
     try:
-        prepared = prepare(study, folder, "", faults)
+        prepared = prepare(study, folder, request, faults)
     except InputError as error:
         return Needs(folder=address_of(folder)), [
             Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems

@@ -11,6 +11,7 @@ from typing import Any
 from bench.cli.app import app
 from bench.cli.console import BAD_INPUT, SOME_FAILED, SUCCESS, err
 from bench.cli.supervise import say_last_word
+from bench.cluster import token
 from bench.errors import InputError, StorageError
 from bench.records.scrub import scrub
 
@@ -18,6 +19,7 @@ from bench.records.scrub import scrub
 def main() -> None:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130."""
     # Set before any library reads them: a tool run offline must not wait for telemetry.
+    token.offer()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = _run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ from bench.cli import feed
 from bench.cli.attach import follow, say, say_ways
 from bench.cli.console import SUCCESS
 from bench.cli.known_jobs import KnownJob, named, remember
+from bench.cli.options import parsed
 from bench.cli.parcel import Copy, check_sizes, write_parcel
-from bench.cli.sweep import Request, read_request, study_path
-from bench.cli.sweep_command import parse, request_of, with_option
 from bench.cluster.job_server import (
     FOLDER,
     PURPOSE,
@@ -31,7 +30,8 @@ from bench.errors import Faults, StorageError, StudyError
 from bench.pretrained.source import BUNDLED
 from bench.storage.files import check_address
 from bench.study.experiment import prepare
-from bench.study.file import Study
+from bench.study.file import Study, study_path
+from bench.study.request import Request
 from reports.escape import plain
 
 FOLDERS = "~/paretune-runs"
@@ -41,7 +41,7 @@ NOT_THERE = {
     "address": "--address: the driver runs on the cluster already",
     "out": "--out: belongs before the --, as an option of launch",
     "as_json": "--json: its document would be lost among log lines; fetch the run folder instead",
-    "supervised": "--supervise: launch the same study again if its driver dies",
+    "supervise": "--supervise: launch the same study again if its driver dies",
 }
 """Options of a sweep that a launched one does not take, by parameter."""
 
@@ -81,13 +81,13 @@ class _Checked:
         name: of the study.
         file: its file; ``None`` for a preset.
         copies: folders to go along.
-        words: after ``sweep``, as the driver is to read them.
+        request: as the driver is to read it.
     """
 
     name: str
     file: Path | None
     copies: list[Copy]
-    words: list[str]
+    request: Request
 
 
 def launch(asked: Launch) -> int:
@@ -128,32 +128,19 @@ def _check(asked: Launch) -> _Checked:
     Raises:
         InputError: with everything that is wrong.
     """
-    given = parse([asked.study, *asked.words])
-    faults = Faults()
-    faults.add(*(reason for key, reason in NOT_THERE.items() if given[key]))
+    request, faults = parsed([asked.study, *asked.words])
+    given = request.options.model_fields_set
+    faults.add(*(reason for name, reason in NOT_THERE.items() if name in given))
     if asked.out is not None and not asked.out.startswith(("/", "~/")) and "://" not in asked.out:
         faults.add(f"--out {asked.out}: must be an absolute path of the cluster, or a URI")
     if asked.out is not None and "://" in asked.out:
         with faults.gathered():
             check_address(asked.out)
-    with tempfile.TemporaryDirectory() as folder:
-        request = replace(
-            request_of(given, ["sweep"]),
-            folder=str(Path(folder, "run")),
-            address=None,
-            contexts=None,
-        )
-        return _check_study(asked, request, given, faults)
-
-
-def _check_study(
-    asked: Launch, request: Request, given: dict[str, Any], faults: Faults
-) -> _Checked:
-    study, _, _ = read_request(request, faults)
-    inputs = {"--model": study.file.model, "--dataset": study.file.dataset}
+    study = request.check(faults)
+    inputs = {"model": study.file.model, "dataset": study.file.dataset}
     copies = [
-        Copy(option=option, folder=Path(name).expanduser().resolve())
-        for option, name in inputs.items()
+        Copy(key=key, folder=Path(name).expanduser().resolve())
+        for key, name in inputs.items()
         if asked.copy and _is_here(name)
     ]
     check_sizes(copies, faults)
@@ -162,20 +149,20 @@ def _check_study(
         faults.raise_any(StudyError)
         say(f"not checked here, as only the cluster sees it: {', '.join(elsewhere)}")
     else:
-        assert request.folder is not None
-        prepare(study, Path(request.folder), "", faults)
-    words = [asked.study, *asked.words]
-    for copy in copies:
-        words = with_option(words, copy.option, copy.there)
-    if given["insecure_cluster"] or asked.insecure:
-        words = [*(word for word in words if word != "--insecure-cluster"), "--insecure-cluster"]
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(study, Path(folder, "run"), request, faults)
+    options: dict[str, Any] = {"address": "auto"}
+    if asked.insecure:
+        options["insecure_cluster"] = True
     path = study_path(asked.study)
-    is_file = path == Path(asked.study)
+    file = path if path == Path(asked.study) else None
     return _Checked(
         name=study.name,
-        file=path if is_file else None,
+        file=file,
         copies=copies,
-        words=[Path(asked.study).name if is_file else asked.study, *words[1:]],
+        request=request.changed({copy.key: copy.there for copy in copies}, options).model_copy(
+            update={"file": file.name if file else asked.study}
+        ),
     )
 
 
@@ -200,12 +187,11 @@ def _is_here(name: str) -> bool:
 def _submit(asked: Launch, checked: _Checked, server: JobServer) -> str:
     """Hands the sweep to the cluster; the name of its job."""
     folder = asked.out or f"{FOLDERS}/{checked.name}"
-    words = [*checked.words, "--address", "auto"]
     name = f"{checked.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     with tempfile.TemporaryDirectory() as temporary:
         server.submit(
             name,
-            f"exec {shell_path(asked.python)} -m bench sweep {shlex.join(words)}"
+            f"exec {shell_path(asked.python)} -m bench {shlex.join(checked.request.words)}"
             f" --out {shell_path(folder)}",
             {PURPOSE: SWEEP, STUDY: checked.name, FOLDER: folder, PYTHON: asked.python},
             package=write_parcel(Path(temporary, "study.zip"), checked.file, checked.copies),

@@ -27,17 +27,17 @@ class Copy:
     """A folder that goes along.
 
     Attributes:
-        option: by which a sweep is told of it.
+        key: of the study file that names it.
         folder: on this machine; of a dataset it may be a file.
     """
 
-    option: str
+    key: str
     folder: Path
 
     @property
     def there(self) -> str:
         """Its path in the folder where the driver runs."""
-        return f"{INPUTS}/{self.option.strip('-')}/{self.folder.name}"
+        return f"{INPUTS}/{self.key}/{self.folder.name}"
 
     @property
     def files(self) -> list[Path]:
@@ -45,7 +45,7 @@ class Copy:
         if self.folder.is_file():
             return [self.folder]
         tables = [f"{split}{suffix}" for split in SPLITS for suffix in READERS]
-        patterns = HUB_FILES if self.option == "--model" else tables
+        patterns = HUB_FILES if self.key == "model" else tables
         found = {path for pattern in patterns for path in self.folder.glob(pattern)}
         return sorted(path for path in found if path.is_file())
 
@@ -56,7 +56,7 @@ def check_sizes(copies: list[Copy], faults: Faults) -> None:
         size = sum(path.stat().st_size for path in copy.files)
         if size > LIMIT:
             faults.add(
-                f"{copy.option} {copy.folder}: {size / 2**20:.0f} MiB are more than the"
+                f"--{copy.key} {copy.folder}: {size / 2**20:.0f} MiB are more than the"
                 f" {LIMIT // 2**20} MiB that Ray's job server takes; put the folder on storage that"
                 " the cluster sees and name its path there with --no-copy, or name a Hub id"
             )

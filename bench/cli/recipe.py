@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import yaml
 
-from bench.cli.sweep_command import STUDY_KEYS, parameters_of, words_of
-from bench.errors import InputError, LedgerError
 from bench.metrics import ACCURACY
 from bench.plugins import NAME, file_name
 from bench.records.spec import TrainSettings
@@ -19,8 +15,10 @@ from bench.records.study_record import StudyRecord
 from bench.records.trial_record import TrialRecord
 from bench.space import Value
 from bench.strategy import is_installed
-from bench.study.file import preset, read_study_text
+from bench.study.file import StudyFile
 from bench.study.provenance import shown_command
+from bench.study.request import Request, typed
+from bench.study.run_options import shown
 
 SPLITS = ("train", "validation", "test")
 LONGEST_NAME = 80
@@ -93,47 +91,16 @@ class Inputs:
 
 
 def inputs_of(study: StudyRecord) -> Inputs:
-    """From the study's command and the file it names.
-
-    If that cannot be read any more, names are those of the record, which of a folder is the last
-    part, and every split is limited to the questions it had.
-    """
-    typed = _typed(study.command)
-    file = typed.get("study")
-    content = _content(file)
-    counts = {split: summary.questions for split, summary in study.splits.items()}
-    if content is None:
-        limits = counts
-    else:
-        asked = {split: typed.get(f"{split}_limit") or content.get(f"{split}_limit")
-                 for split in SPLITS}  # fmt: skip
-        limits = {split: int(limit) for split, limit in asked.items() if limit}
-    known = {**(content or {}), **typed}
+    """From what a study was asked to use."""
+    request = Request.recorded(study)
+    asked = request.study or {}
+    limits = {split: asked.get(f"{split}_limit") for split in SPLITS}
     return Inputs(
-        model=_pinned(str(known.get("model", study.model)), study.model_fingerprint),
-        dataset=str(known.get("dataset", study.dataset)),
-        limits=limits,
-        file=file,
+        model=_pinned(asked["model"], study.model_fingerprint),
+        dataset=asked["dataset"],
+        limits={split: limit for split, limit in limits.items() if limit},
+        file=request.file,
     )
-
-
-def _typed(command: str) -> dict[str, Any]:
-    """Values that were typed, per parameter of the sweep; none if its command cannot be read."""
-    try:
-        return {name: v for name, v in parameters_of(words_of(command)).items() if v is not None}
-    except LedgerError:
-        return {}
-
-
-def _content(file: str | None) -> dict[str, Any] | None:
-    """Keys of a study file or preset; ``None`` if it cannot be read from here."""
-    if file is None:
-        return {}
-    path = Path(file)
-    try:
-        return read_study_text(path if path.is_file() else preset(file)).content
-    except InputError:
-        return None
 
 
 def _pinned(model: str, fingerprint: str) -> str:
@@ -153,12 +120,12 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
         inputs: of the study.
     """
     asked, changed = asdict(study.settings), _changed(study.settings)
-    needs_file = bool(changed.keys() - set(STUDY_KEYS))
-    shown = [name for name in asked if name in STUDY_KEYS and (needs_file or name in changed)]
+    keys = [name for name in asked if shown(StudyFile, name)]
+    needs_file = bool(changed.keys() - set(keys))
     trial = file_name(record.trial)
-    name = f"{study.name[: LONGEST_NAME - len(trial) - 1]}-{trial}"
+    label = f"{study.name[: LONGEST_NAME - len(trial) - 1]}-{trial}"
     words = ["sweep", *([inputs.file] if needs_file and inputs.file else [])]
-    words += ["--name", name if NAME.fullmatch(name) else trial]
+    words += ["--name", label if NAME.fullmatch(label) else trial]
     words += ["--model", inputs.model, "--dataset", inputs.dataset]
     words += ["--task", study.task]
     for role, column in study.columns.items():
@@ -168,19 +135,13 @@ def command_for(study: StudyRecord, record: TrialRecord, inputs: Inputs) -> str:
     for knob, value in record.values.items():
         words += ["--set", f"{record.strategy}.{knob}={_yaml(value)}"]
     words += ["--trials", "1", "--confirm", "0"]
-    for setting in shown:
-        words += _option(setting.replace("_", "-"), asked[setting])
+    for name in keys:
+        words += typed(StudyFile, name, asked[name]) if needs_file or name in changed else []
     for split, limit in inputs.limits.items():
         words += [f"--{split}-limit", str(limit)]
     words += ["--seed", str(record.seed)] if record.seed or needs_file else []
     words += ["--no-halving"] if needs_file else []
     return shown_command(words)
-
-
-def _option(name: str, value: object) -> list[str]:
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}", str(value)]
 
 
 def _yaml(value: Value) -> str:

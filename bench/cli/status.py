@@ -12,12 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import SUCCESS, out
-from bench.cli.sweep_command import with_option
 from bench.records.study_record import Run
 from bench.records.trial_record import RETRIED_ON_RESUME, Status
 from bench.storage.files import Location
 from bench.storage.ledger import Ledger
-from bench.study.provenance import shown_command
+from bench.study.request import Request
 from reports.escape import headline, plain
 from reports.standings import completed
 
@@ -106,7 +105,7 @@ def run_status(folder: Location) -> RunStatus:
         ],
         running=ledger.locked,
         damaged={path.name: fault for path, fault in found.damaged.items()},
-        command=_command(study.command, folder),
+        command=Request.recorded(study).changed({}, {"out": str(folder)}).command,
         confirm=f"paretune confirm {shlex.quote(str(folder))}" if study.budget_spent else None,
     )
 
@@ -168,12 +167,6 @@ def _table(found: RunStatus) -> Table:
         counts = [str(ends.get(status, 0)) for status in statuses]
         table.add_row(Text(plain(arm)), str(planned), *counts, str(left))
     return table
-
-
-def _command(command: str, folder: Location) -> str:
-    """The command that wrote the folder, with ``--out`` where it lies now."""
-    words = shlex.split(command)
-    return shown_command(with_option(words[1:], "--out", str(folder)))
 
 
 def _say(text: str) -> None:

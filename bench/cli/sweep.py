@@ -1,240 +1,157 @@
-"""The command ``paretune sweep``: from options to a run, its live view and its exit code."""
+"""The command ``paretune sweep``: its plan, its run, its live view and its exit code."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
+
+from rich.table import Table
+from rich.text import Text
 
 from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
-from bench.cli.dry_run import show_plan
-from bench.cli.sweep_command import without_option
-from bench.cluster.slots import Demand, gpus_of
-from bench.errors import Faults, LedgerError, StudyError
+from bench.cluster.slots import Demand, Slots
+from bench.errors import Faults, LedgerError
 from bench.records.scrub import scrub
 from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import RUNS, Location, location
-from bench.storage.locks import WHOLE, make_share
 from bench.study.experiment import Experiment, prepare
-from bench.study.file import Study, check_study, preset
-from bench.study.provenance import shown_command
+from bench.study.request import Request
+from bench.study.run_options import RunOptions
 from bench.trackers.base import make_trackers
 from bench.training.speed.toolchain import cannot_compile
-from bench.tune.budget import NO_BUDGET, Budget, make_budget
-from bench.tune.retry import USUAL_CARE, Care, make_care
+from bench.tune.budget import Budget
+from bench.tune.estimate import ArmEstimate, Forecast, estimate
+from bench.tune.retry import Care
 from bench.tune.run import Options, RunResult, run_study
 from reports.escape import plain
+from reports.show import duration
 from reports.text.findings import unfinished
 from reports.text.terminal import leaderboard_view
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was typed after ``paretune sweep``.
+def run_sweep(request: Request, faults: Faults, contexts: Mapping[str, str] | None = None) -> int:
+    """Runs it and returns the exit code.
 
-    Attributes:
-        study: study file or name of a preset.
-        overrides: value per study key.
-        sets: ``arm.knob=value`` settings.
-        folder: the run folder as text, ``None`` for the default.
-        cpus: cores per trial.
-        gpus: accelerators per trial, as text.
-        workers: most trials at a time.
-        time_budget: most time of the search, as text.
-        max_gpu_hours: most GPUs times hours.
-        max_retries: times a trial is tried again after its worker died.
-        trial_timeout: most time of a trial, as text.
-        address: of an existing cluster.
-        insecure_cluster: join one that asks for no token.
-        fresh_workers: a new process for every trial.
-        shard: which share of the search, as text.
-        track: names of experiment trackers, as typed.
-        dry_run: show the plan only.
-        as_json: one JSON document instead of tables.
-        command: everything that was typed.
+    Args:
+        request: what was asked for.
+        faults: what is wrong with it already.
         contexts: of a run whose search is over and is to be confirmed only, see ``StudyRecord``;
             ``None`` searches.
-    """
-
-    study: str | None
-    overrides: Mapping[str, Any]
-    sets: tuple[str, ...]
-    folder: str | None
-    cpus: float | None
-    gpus: str | None
-    workers: int | None
-    time_budget: str | None
-    max_gpu_hours: float | None
-    max_retries: int
-    trial_timeout: str | None
-    address: str | None
-    insecure_cluster: bool
-    fresh_workers: bool
-    shard: str | None
-    track: tuple[str, ...]
-    dry_run: bool
-    as_json: bool
-    command: tuple[str, ...]
-    contexts: Mapping[str, str] | None = None
-
-
-def run_sweep(request: Request) -> int:
-    """Runs it and returns the exit code.
 
     Raises:
         InputError: with everything that is wrong with the request.
     """
-    prepared, options = _checked(request)
-    folder, demand = prepared.ledger.folder, _demand(request)
-    if request.dry_run:
-        show_plan(prepared, demand, as_json=request.as_json)
+    options = request.options
+    experiment, trackers = _checked(request, faults)
+    if contexts is not None:
+        _check_same(experiment, contexts)
+    if options.dry_run:
+        show_plan(experiment, _demand(options), as_json=options.as_json)
         return SUCCESS
-    for problem in (*prepared.study.left_out, *_skipped(prepared, request)):
+    refusals = {} if contexts is not None else experiment.refusals()
+    skipped = [f"{arm} will be skipped: {reason}" for arm, reason in refusals.items()]
+    for problem in (*experiment.study.left_out, *skipped):
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
-    live = out.is_terminal and not request.as_json
-    with watch(live=live, console=err if request.as_json else out) as observe:
-        outcome = run_study(prepared, demand, observe, options)
-    if request.as_json:
-        print(json.dumps(_document(outcome, folder)))  # noqa: T201
+    live = out.is_terminal and not options.as_json
+    with watch(live=live, console=err if options.as_json else out) as observe:
+        usual = _options(options, trackers, search=contexts is None)
+        result = run_study(experiment, _demand(options), observe, usual)
+    if options.as_json:
+        print(json.dumps(_document(result, experiment.ledger.folder)))  # noqa: T201
     else:
-        _show_outcome(outcome, folder)
-    if outcome.interrupted:
+        _show_result(result, experiment.ledger.folder)
+    if result.interrupted:
         return INTERRUPTED
-    return SOME_FAILED if outcome.failed else SUCCESS
+    return SOME_FAILED if result.failed else SUCCESS
 
 
-def _skipped(prepared: Experiment, request: Request) -> list[str]:
-    """Arms whose trials will be skipped, unless another configuration of theirs fits."""
-    if request.contexts is not None:
-        return []
-    refusals = prepared.refusals()
-    return [f"{arm} will be skipped: {reason}" for arm, reason in refusals.items()]
-
-
-def _checked(request: Request) -> tuple[Experiment, Options]:
-    """What is asked for, if nothing is wrong with any of it.
+def _checked(request: Request, faults: Faults) -> tuple[Experiment, tuple[str, ...]]:
+    """What is asked for, if nothing is wrong with any of it, and the trackers it is shown in.
 
     Raises:
         InputError: with everything that is wrong.
     """
-    faults, share = Faults(), WHOLE
+    options = request.options
     trackers: tuple[str, ...] = ()
-    study, budget, care = read_request(request, faults)
-    if study.file.compile and request.address is None and (reason := cannot_compile()):
+    study = request.check(faults)
+    if study.file.compile and options.address is None and (reason := cannot_compile()):
         faults.add(reason)
     with faults.gathered():
-        share = make_share(request.shard)
-    with faults.gathered():
-        trackers = make_trackers(request.track)
+        trackers = make_trackers(options.track)
     folder: Location = RUNS / study.name
     with faults.gathered():
-        folder = location(request.folder) if request.folder else folder
-    prepared = prepare(study, folder, shown_command(_again(request)), faults)
-    if request.contexts is not None:
-        _check_same(prepared, request.contexts)
-    options = Options(
-        budget=budget,
-        care=care,
-        fresh_workers=request.fresh_workers,
-        search=request.contexts is None,
-        trackers=trackers,
-    )
-    return replace(prepared, share=share), options
+        folder = location(options.out) if options.out else folder
+    return prepare(study, folder, request, faults), trackers
 
 
-def read_request(request: Request, faults: Faults) -> tuple[Study, Budget, Care]:
-    """What is asked for, as far as it can be told without model and data.
-
-    Args:
-        request: what was typed.
-        faults: told what is wrong with it.
-    """
-    path, budget, care = None, NO_BUDGET, USUAL_CARE
-    with faults.gathered():
-        budget = make_budget(request.time_budget, request.max_gpu_hours)
-    with faults.gathered():
-        care = make_care(request.max_retries, request.trial_timeout)
-    with faults.gathered():
-        gpus_of(request.gpus)
-    with faults.gathered():
-        path = study_path(request.study)
-    return check_study(path, request.overrides, request.sets, faults), budget, care
-
-
-def _check_same(prepared: Experiment, contexts: Mapping[str, str]) -> None:
+def _check_same(experiment: Experiment, contexts: Mapping[str, str]) -> None:
     """Makes sure that a run's own trials are what is confirmed.
 
     Raises:
         LedgerError: what its command asks for is not what was searched.
     """
-    now = prepared.contexts
+    now = experiment.contexts
     changed = sorted(arm for arm in contexts if now.get(arm) != contexts[arm])
     if changed:
         raise LedgerError(
-            f"{prepared.ledger.folder}: model, data, settings or code are not those of its search"
+            f"{experiment.ledger.folder}: model, data, settings or code are not those of its search"
             f" any more, for {', '.join(changed)}; call this in the folder where the run was"
-            f" started, or search again: {prepared.command}"
+            f" started, or search again: {experiment.request.command}"
         )
 
 
-def _demand(request: Request) -> Demand:
+def _demand(options: RunOptions) -> Demand:
     return Demand(
-        address=request.address,
-        cpus=request.cpus,
-        gpus=gpus_of(request.gpus),
-        workers=request.workers,
-        insecure=request.insecure_cluster,
+        address=options.address,
+        cpus=options.cpus_per_trial,
+        gpus=options.gpus_per_trial,
+        workers=options.workers,
+        insecure=options.insecure_cluster,
     )
 
 
-def study_path(name: str | None) -> Path | None:
-    """A file by path, or a preset by name."""
-    if name is None:
-        return None
-    path = Path(name)
-    if path.is_file() or path.suffix in {".yaml", ".yml"}:
-        return path
-    shipped = preset(name)
-    if not shipped.exists():
-        known = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
-        raise StudyError(f"{name}: is no file and no preset; presets are {known}")
-    return shipped
+def _options(options: RunOptions, trackers: tuple[str, ...], *, search: bool) -> Options:
+    time, timeout = options.time_budget, options.trial_timeout
+    return Options(
+        budget=Budget(
+            seconds=time.seconds if time else None,
+            gpu_hours=options.max_gpu_hours,
+            said=time.said if time else None,
+        ),
+        care=Care(max_retries=options.max_retries, timeout=timeout.seconds if timeout else None),
+        fresh_workers=options.fresh_workers,
+        search=search,
+        trackers=trackers,
+    )
 
 
-def _again(request: Request) -> list[str]:
-    """What to type to run it again: the same and whole, less what only changes what is printed."""
-    words = [word for word in request.command if word not in {"--json", "--dry-run"}]
-    return without_option(words, "--shard")
-
-
-def _show_outcome(outcome: RunResult, folder: Location) -> None:
-    study = outcome.study
+def _show_result(result: RunResult, folder: Location) -> None:
+    study = result.study
     out.print()
-    out.print(leaderboard_view(outcome.run, None))
-    for record in sorted(outcome.records, key=lambda record: record.trial):
+    out.print(leaderboard_view(result.run, None))
+    for record in sorted(result.records, key=lambda record: record.trial):
         if record.reason and record.status is not Status.PRUNED:
             line = f"{record.trial} {record.status}: {record.reason}"
             out.print(plain(line), markup=False, highlight=False)
     for notice in study.notices:
         out.print(f"note: {plain(notice)}", markup=False, highlight=False)
-    if told := outcome.elsewhere or unfinished(outcome.run):
+    if told := result.elsewhere or unfinished(result.run):
         out.print(plain(told), markup=False, highlight=False, soft_wrap=True)
     report = f"report: {folder / 'report' / 'report.html'}"
-    if outcome.elsewhere:
+    if result.elsewhere:
         report = f"report of what there is: paretune report {shlex.quote(str(folder))}"
     out.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _document(outcome: RunResult, folder: Location) -> dict[str, Any]:
+def _document(result: RunResult, folder: Location) -> dict[str, Any]:
     return {
-        "study": outcome.study.model_dump(mode="json", exclude={"answers"}),
-        "freeze": outcome.run.freeze and outcome.run.freeze.model_dump(mode="json"),
-        "interrupted": outcome.interrupted,
-        "trials": [_without_predictions(record) for record in outcome.records],
+        "study": result.study.model_dump(mode="json", exclude={"answers"}),
+        "freeze": result.run.freeze and result.run.freeze.model_dump(mode="json"),
+        "interrupted": result.interrupted,
+        "trials": [_without_predictions(record) for record in result.records],
         "report": str(folder / "report" / "report.html"),
     }
 
@@ -242,3 +159,110 @@ def _document(outcome: RunResult, folder: Location) -> dict[str, Any]:
 def _without_predictions(record: TrialRecord) -> dict[str, Any]:
     hidden = {"accuracy": {"predictions"}, "test": {"predictions", "answers"}}
     return record.model_dump(mode="json", exclude=hidden)
+
+
+def show_plan(experiment: Experiment, demand: Demand, *, as_json: bool) -> None:
+    """Measures a few steps of every arm and prints the plan; nothing is written.
+
+    Args:
+        experiment: the study.
+        demand: where it would run.
+        as_json: one JSON document instead of a table.
+
+    Raises:
+        InputError: the cluster cannot serve the study, or the weights cannot be loaded.
+    """
+    with err.status("measuring a few steps of every arm"):
+        expected = estimate(experiment, demand)
+    if as_json:
+        print(json.dumps(_plan_document(experiment, expected)))  # noqa: T201
+        return
+    out.print(_table(experiment, expected))
+    out.print(_total(expected), highlight=False)
+    if expected.placed:
+        out.print(plain(expected.placed), markup=False, highlight=False)
+    if expected.seeds:
+        out.print(_confirmation(expected), highlight=False)
+    splits = experiment.dataset.summaries
+    sizes = ", ".join(f"{summary.questions} {split}" for split, summary in splits.items())
+    examples, model = experiment.task.words.examples, experiment.source.name
+    out.print(f"{experiment.dataset.name}: {sizes} {examples}; model {model}")
+    file = experiment.study.file
+    if rule := file.halving_rule:
+        rungs = ", ".join(map(str, rule.rungs(file.epochs))) or "none"
+        out.print(
+            f"halving: one trial in {rule.reduction_factor} goes on from a rung, rungs after epoch"
+            f" {rungs} of {file.epochs}; the times are those without it"
+        )
+    for notice in experiment.dataset.notices:
+        out.print(plain(notice), markup=False)
+
+
+def _table(experiment: Experiment, expected: Forecast) -> Table:
+    table = Table(title=f"{experiment.study.name}: planned, nothing run", title_justify="left")
+    table.add_column("arm")
+    for heading in ("trials", "of them left", "a step", "a trial", "all left"):
+        table.add_column(heading, justify="right")
+    table.add_column("searched and fixed knobs")
+    for name, arm in expected.arms.items():
+        knobs = [f"{knob}: {text}" for knob, text in experiment.spaces[name].items()]
+        told = "\n".join(map(plain, knobs)) if arm.rehearsal else plain(arm.reason or "")
+        planned = str(experiment.planned[name])
+        table.add_row(Text(plain(name)), planned, str(arm.trials), *_times(arm), Text(told))
+    return table
+
+
+def _times(arm: ArmEstimate) -> tuple[str, str, str]:
+    if arm.rehearsal is None:
+        return "", "", ""
+    step = f"{arm.rehearsal.step * 1000:.0f} ms" if arm.rehearsal.step else "head only"
+    return step, f"{arm.rehearsal.trial:.1f} s", duration(arm.seconds)
+
+
+def _total(expected: Forecast) -> str:
+    trials = sum(arm.trials for arm in expected.arms.values())
+    busy = sum(arm.seconds for arm in expected.arms.values())
+    return (
+        f"{trials} trials, {duration(busy)} of {_slot(expected.slots)}; {expected.slots.count} at a"
+        f" time: about {duration(expected.seconds)}, and the start of the workers and the test"
+    )
+
+
+def _confirmation(expected: Forecast) -> str:
+    return (
+        f"then {expected.seeds} fresh seeds of each arm's chosen configuration and of what else is"
+        f" on the front, each with a device to itself: {expected.confirmations} trials or more,"
+        f" about {duration(expected.confirm_seconds)} or more"
+    )
+
+
+def _slot(slots: Slots) -> str:
+    if slots.gpus:
+        return f"{slots.gpus:g} GPU" + ("s" if slots.gpus > 1 else "")
+    return f"{slots.cpus:g} core" + ("s" if slots.cpus > 1 else "")
+
+
+def _plan_document(experiment: Experiment, expected: Forecast) -> dict[str, Any]:
+    arms = expected.arms
+    return {
+        "planned": experiment.planned,
+        "left": {name: arm.trials for name, arm in arms.items()},
+        "spaces": {
+            arm: {k: str(v) for k, v in knobs.items()} for arm, knobs in experiment.spaces.items()
+        },
+        "refused": {name: arm.reason for name, arm in arms.items() if arm.reason is not None},
+        "step_seconds": {name: arm.rehearsal and arm.rehearsal.step for name, arm in arms.items()},
+        "trial_seconds": {
+            name: arm.rehearsal and arm.rehearsal.trial for name, arm in arms.items()
+        },
+        "device_seconds": sum(arm.seconds for arm in arms.values()),
+        "peak_bytes": {
+            name: arm.rehearsal and arm.rehearsal.peak_bytes for name, arm in arms.items()
+        },
+        "gpus_per_trial": expected.slots.gpus,
+        "placed": expected.placed,
+        "trials_at_a_time": expected.slots.count,
+        "seconds": expected.seconds,
+        "confirmations": expected.confirmations,
+        "confirm_seconds": expected.confirm_seconds,
+    }

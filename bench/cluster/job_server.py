@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 import psutil
 from ray.exceptions import AuthenticationError, RayError
 
-from bench.cluster.join import LOCAL, check_token_file, token_file
+from bench.cluster import token
+from bench.cluster.join import LOCAL
 from bench.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -321,7 +322,7 @@ def connect(cluster: str, address: str, *, insecure: bool = False) -> JobServer:
             " --generate` on every machine, or take the risk with --insecure-cluster"
         )
     if mode == "token":
-        check_token_file()
+        token.check_file()
     chosen = os.environ.get("RAY_API_SERVER_ADDRESS")
     os.environ["RAY_API_SERVER_ADDRESS"] = url  # Ray lets variables win over its argument
     try:
@@ -388,13 +389,13 @@ def _turned_away(error: Exception) -> str:
     """What a refusal means for whoever gets it."""
     if str(error).startswith("Authentication failed"):
         return (
-            f"has another token than {token_file()} (403); copy the cluster's ~/.ray/auth_token"
+            f"has another token than {token.file()} (403); copy the cluster's ~/.ray/auth_token"
             " there"
         )
     return (
-        f"asks for a token, and {token_file()} has none (401); copy the cluster's"
+        f"asks for a token, and {token.file()} has none (401); copy the cluster's"
         " ~/.ray/auth_token there and run: chmod 600"
-        f" {token_file()}"
+        f" {token.file()}"
     )
 
 

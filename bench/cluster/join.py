@@ -11,16 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import ray
 
+from bench.cluster import token
 from bench.cluster.nodes import Fleet, limits
 from bench.cluster.slots import Demand, Slots, slots
 from bench.errors import ClusterError
-
-TOKEN = Path.home() / ".ray" / "auth_token"
-"""Where Ray keeps the token of clusters that ask for one."""
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -71,7 +68,6 @@ def joined(demand: Demand) -> Iterator[None]:
         ClusterError: the address does not answer or runs other versions, or anyone who reaches it
             may run code there.
     """
-    offer_token()
     if demand.address and demand.address.startswith("ray://"):
         raise ClusterError(
             f"--address {demand.address}: runs through the Ray client are not possible; run the"
@@ -80,7 +76,7 @@ def joined(demand: Demand) -> Iterator[None]:
     if demand.address:
         _check_protected(demand, demand.address)
     os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
-    had_token = TOKEN.exists()
+    had_token = token.PATH.exists()
     try:
         ray.init(
             address=demand.address or "local",
@@ -95,8 +91,8 @@ def joined(demand: Demand) -> Iterator[None]:
         reason = mismatch(str(error)) or first
         where = f"--address {demand.address}" if demand.address else "Ray does not start here"
         raise ClusterError(f"{where}: {reason}") from error
-    if not had_token and TOKEN.exists():  # Ray makes one for a new cluster, for all to read
-        TOKEN.chmod(0o600)
+    if not had_token and token.PATH.exists():  # Ray makes one for a new cluster, for all to read
+        token.PATH.chmod(0o600)
     try:
         if demand.address and ":" not in demand.address:  # only now it is known where that is
             _check_protected(demand, ray.get_runtime_context().gcs_address)
@@ -124,8 +120,8 @@ def _check_protected(demand: Demand, address: str) -> None:
     host = address.rpartition(":")[0].strip("[]")
     if not host or host in LOCAL or demand.insecure:
         return
-    check_token_file()
-    if not has_token() or _lets_anyone_in(address):
+    token.check_file()
+    if not token.is_shown() or _lets_anyone_in(address):
         raise ClusterError(
             f"--address {address}: whoever reaches that cluster may run code on it, as it asks for"
             " no token; start it with RAY_AUTH_MODE=token and a token from `ray get-auth-token"
@@ -149,33 +145,6 @@ def mismatch(text: str) -> str | None:
         f" Python {pythons[1]}; use the same Python here, and pip install 'ray=={rays[0]}', or"
         " start the cluster with the versions of this machine"
     )
-
-
-def token_file() -> Path:
-    """Where the token of this process is, if it has one."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN))
-
-
-def offer_token() -> None:
-    """Has Ray show the token of this machine, if it has one, as ``ray start`` does by itself."""
-    if TOKEN.exists():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-def check_token_file() -> None:
-    """Makes sure that nobody else reads the token that this process shows.
-
-    Raises:
-        ClusterError: its file is open to others.
-    """
-    token = token_file()
-    if has_token() and token.exists() and token.stat().st_mode & 0o077:
-        raise ClusterError(f"{token}: can be read by others; run: chmod 600 {token}")
-
-
-def has_token() -> bool:
-    """Whether this process shows a token to clusters."""
-    return os.environ.get("RAY_AUTH_MODE") == "token"
 
 
 def _lets_anyone_in(address: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cluster.join import has_token, joined
+from bench.cluster import token
+from bench.cluster.join import joined
 from bench.cluster.slots import Demand
 from bench.doctor.checks import ALIKE, SAME, judge
 from bench.doctor.collect import PATIENCE, Inquiry, Node, Survey, alive, ask
@@ -111,7 +112,7 @@ def preflight(prepared: Experiment, demand: Demand) -> tuple[str, ...]:
 
 
 def _way_in(demand: Demand) -> Finding:
-    if has_token() and not demand.insecure:
+    if token.is_shown() and not demand.insecure:
         return Finding(check="cluster", level=Level.OK, found="joined, showing a token")
     if demand.insecure:
         found = "may let in whoever reaches it, which --insecure-cluster allows"
@@ -163,7 +164,7 @@ def _look_of(
         nodes=nodes,
         folder=question.folder,
         unwritable=unwritable,
-        has_token=has_token(),
+        has_token=token.is_shown(),
         weights=needs.weights,
         compiles=needs.compiles,
         on_gpus=needs.on_gpus,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer
 
 from bench.metrics import ACCURACY
 from bench.records.spec import TrainSettings
 from bench.records.trial_record import SCHEMA, Part, Status, TrialRecord
-from bench.space import LOGARITHMIC
+from bench.space import Choice, Dimension, Integer, Uniform, Value
 
 
 class TaskWords(Part):
@@ -34,29 +34,6 @@ class BaselineScore(Part):
     name: str
     said: str
     scores: dict[str, float]
-
-
-EARLIER = {
-    "chance": ("random", "guessing"),
-    "constant": ("constant", "the position that is right most often in training"),
-    "longest": ("longest", "the longest choice"),
-}
-"""Baseline by the field that it was in earlier records."""
-
-
-def with_baselines(content: Any) -> Any:
-    """The content of a record of a study, also of times when all studies were of questions.
-
-    Baselines were three fields then.
-    """
-    if not isinstance(content, Mapping) or EARLIER.keys().isdisjoint(content):
-        return content
-    kept = {name: value for name, value in content.items() if name not in EARLIER}
-    told = [
-        {"name": name, "said": said, "scores": {ACCURACY: content.get(field)}}
-        for field, (name, said) in EARLIER.items()
-    ]
-    return {**kept, "baselines": told}
 
 
 class SplitSummary(Part):
@@ -102,12 +79,39 @@ class BudgetSpent(Part):
     stopped: int
 
 
+KINDS: dict[str, type[Dimension]] = {"uniform": Uniform, "integer": Integer, "choice": Choice}
+"""Dimension by the name that JSON has for it."""
+
+
+def _from_json(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    arguments = dict(value)
+    if "options" in arguments:
+        arguments["options"] = tuple(arguments["options"])
+    return KINDS[arguments.pop("kind")](**arguments)
+
+
+def _to_json(knob: Knob) -> Any:
+    if not is_dataclass(knob):
+        return knob
+    kind = next(name for name, dimension in KINDS.items() if isinstance(knob, dimension))
+    return {"kind": kind, **{k: v for k, v in asdict(knob).items() if k != "source"}}
+
+
+Knob: TypeAlias = Annotated[
+    Dimension | Value, BeforeValidator(_from_json), PlainSerializer(_to_json)
+]
+"""What a knob of an arm may be: searched in a dimension, or fixed at a value."""
+
+
 class StudyRecord(Part):
     """What a run folder was asked to do: the content of ``study.json``.
 
     Attributes:
         name: name of the study.
         command: the command that runs it again.
+        request: the same, and what it was resolved to, see ``bench.study.request.Request``.
         commit: version-control state of the code, ``None`` outside a checkout.
         paretune: version of this package.
         model: name the model was asked by.
@@ -126,8 +130,7 @@ class StudyRecord(Part):
         tokenise_seconds: once per run, for training and validation examples together.
         arms: strategy name per arm.
         contexts: context per arm, see ``TrialSpec``.
-        spaces: searched range per knob and arm, as text.
-        bounds: lowest and highest searched value per arm and numeric knob.
+        spaces: searched dimension or fixed value per knob and arm.
         starts: known-good configurations per arm that are tried before any is drawn.
         answers: right answer per validation example.
         planned: planned trials per arm.
@@ -144,6 +147,7 @@ class StudyRecord(Part):
     schema_version: Literal[1] = SCHEMA
     name: str
     command: str
+    request: dict[str, Any]
     commit: str | None
     paretune: str
     model: str
@@ -162,8 +166,7 @@ class StudyRecord(Part):
     tokenise_seconds: float
     arms: dict[str, str]
     contexts: dict[str, str]
-    spaces: dict[str, dict[str, str]]
-    bounds: dict[str, dict[str, tuple[float, float]]]
+    spaces: dict[str, dict[str, Knob]]
     starts: dict[str, int]
     answers: tuple[NonNegativeInt, ...]
     planned: dict[str, int]
@@ -176,19 +179,15 @@ class StudyRecord(Part):
     left_out: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_versions(cls, content: Any) -> Any:
-        return with_baselines(content)
-
     @property
     def chance(self) -> float:
         """Accuracy of guessing on validation, 0 … 1."""
         return self.baselines[0].scores[ACCURACY]
 
-    def in_logarithm(self, arm: str, knob: str) -> bool:
-        """Whether a knob of an arm is searched in the logarithm."""
-        return self.spaces[arm][knob].endswith(LOGARITHMIC)
+    def range_of(self, arm: str, knob: str) -> Uniform | Integer | None:
+        """What a number is searched in; ``None`` of what is fixed or chosen from a list."""
+        found = self.spaces.get(arm, {}).get(knob)
+        return found if isinstance(found, Uniform | Integer) else None
 
     def is_tested(self, record: TrialRecord) -> bool:
         """Whether a trial has answered the test questions as they are now."""

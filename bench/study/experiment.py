@@ -20,15 +20,16 @@ from bench.errors import Faults
 from bench.metrics import METRICS
 from bench.pretrained.source import ModelSource, locate, tokenizer_fingerprint
 from bench.records.spec import TrialSpec, content_hash
-from bench.records.study_record import BaselineScore, Freeze, StudyRecord, TaskWords
+from bench.records.study_record import BaselineScore, Freeze, Knob, StudyRecord, TaskWords
 from bench.records.trial_record import TrialRecord
-from bench.space import Choice, Value
+from bench.space import Value
 from bench.storage.files import Location, files
 from bench.storage.ledger import Ledger
-from bench.storage.locks import WHOLE, Share
+from bench.storage.locks import Share
 from bench.study.arm import Arm
 from bench.study.file import Study, StudyFile
 from bench.study.provenance import code_fingerprint, commit, outdated
+from bench.study.request import USUAL, Request
 from bench.task import AnyTask, Baseline, Example
 from bench.training.measure import count
 from bench.training.speed.checkpointing import cannot_checkpoint
@@ -46,8 +47,7 @@ class Experiment:
         config: the model's configuration.
         tokenizer: the model's tokenizer.
         data: content hash of what trials learn from and are validated on.
-        command: the command that was typed.
-        share: the part of the search that this command runs.
+        request: what a person asked for.
     """
 
     study: Study
@@ -57,8 +57,7 @@ class Experiment:
     config: PretrainedConfig
     tokenizer: PreTrainedTokenizerBase
     data: str
-    command: str
-    share: Share = WHOLE
+    request: Request
 
     @property
     def task(self) -> AnyTask:
@@ -71,9 +70,17 @@ class Experiment:
         return {arm.name: self.study.planned(arm) for arm in self.study.arms}
 
     @property
-    def spaces(self) -> dict[str, dict[str, str]]:
-        """Searched range or fixed value per knob and arm, as text."""
-        return {arm.name: _shown_space(arm) for arm in self.study.arms}
+    def share(self) -> Share:
+        """The part of the search that this command runs."""
+        return self.request.options.shard
+
+    @property
+    def spaces(self) -> dict[str, dict[str, Knob]]:
+        """Searched dimension or fixed value per knob and arm."""
+        return {
+            arm.name: {**dict(sorted(arm.space.knobs.items())), **dict(sorted(arm.fixed.items()))}
+            for arm in self.study.arms
+        }
 
     def awaited(self, records: Iterable[TrialRecord]) -> int:
         """Planned trials, of all shares, that no record stands for."""
@@ -198,7 +205,8 @@ class Experiment:
         answers = tuple(self.task.answer(example) for example in splits["validation"])
         return StudyRecord(
             name=self.study.name,
-            command=self.command,
+            command=self.request.command,
+            request=self.request.to_json(self.study),
             commit=commit(),
             paretune=__version__,
             model=self.source.name,
@@ -218,7 +226,6 @@ class Experiment:
             arms={arm.name: arm.strategy.name for arm in self.study.arms},
             contexts=self.contexts,
             spaces=self.spaces,
-            bounds={arm.name: _bounds(arm) for arm in self.study.arms},
             starts={arm.name: len(arm.space.starts) for arm in self.study.arms},
             answers=answers,
             planned=self.planned,
@@ -246,28 +253,15 @@ def _told(task: AnyTask, baseline: Baseline, answers: Sequence[int]) -> dict[str
     return {name: score for name, score in found.items() if score is not None}
 
 
-def _shown_space(arm: Arm) -> dict[str, str]:
-    searched = {name: str(arm.space.knobs[name]) for name in sorted(arm.space.knobs)}
-    return {**searched, **{name: str(value) for name, value in sorted(arm.fixed.items())}}
-
-
-def _bounds(arm: Arm) -> dict[str, tuple[float, float]]:
-    return {
-        name: (dimension.low, dimension.high)
-        for name, dimension in arm.space.knobs.items()
-        if not isinstance(dimension, Choice)
-    }
-
-
 def prepare(
-    study: Study, folder: Location, command: str, faults: Faults | None = None
+    study: Study, folder: Location, request: Request = USUAL, faults: Faults | None = None
 ) -> Experiment:
     """Finds and checks model, data and run folder.
 
     Args:
         study: what is asked.
         folder: the run folder.
-        command: that was typed.
+        request: of which it is the study.
         faults: what is wrong already, to be told together with what is found here.
 
     Raises:
@@ -299,7 +293,7 @@ def prepare(
         config=config,
         tokenizer=tokenizer,
         data=content_hash([*shown, tokenizer_fingerprint(tokenizer)]),
-        command=command,
+        request=request,
     )
 
 

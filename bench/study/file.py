@@ -26,6 +26,7 @@ from bench.records.study_record import Halving
 from bench.space import find_space, installed_spaces
 from bench.strategy import find_strategy, installed_families, installed_strategies
 from bench.study.arm import Arm, make_arm
+from bench.study.run_options import Shown
 from bench.task import AnyTask, Columns, installed_tasks, known_task
 
 MOST_BYTES = 1 << 20
@@ -137,64 +138,137 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class StudyFile(BaseModel):
-    """The keys of a study YAML, each of which a command-line option can override.
+    """The keys of a study YAML; each with a ``Shown`` is an option of ``paretune sweep`` too.
 
-    Attributes:
-        name: of the study; names the run folder.
-        model: ``bundled``, a Hub id or a folder.
-        dataset: a known name or a folder.
-        task: what is learnt of it, by name; by default found from the fields of its rows.
-        text_column: field of the text; likewise of a second text and of the label. For tasks that
-            have a choice.
-        objective: the metric that is searched, chooses the best epoch and orders reports.
-        strategies: ``all``, a list of names, or settings per arm (see
-            ``bench.study.arm.make_arm``); an arm whose name is no strategy names one under
-            ``strategy``.
-        trials: per arm.
-        epochs: and the other training settings, see ``TrainSettings``.
-        train_limit: most questions used of a split; likewise for the other two.
-        sampler: ``tpe`` learns from finished trials, ``random`` does not.
-        seed: of everything.
-        confirm: fresh seeds on which what was chosen is run again, before it is scored on test;
-            0 scores the search's own trials.
-        halving: stop the trials of an arm that fall behind its others.
-        reduction_factor: of halving, see ``bench.records.study_record.Halving``;
-            likewise ``grace_epochs``.
+    Of ``strategies`` a file may give a list of names or settings per arm, see
+    ``bench.study.arm.make_arm``: an arm whose name is no strategy names one under ``strategy``.
+    Those without an option are training settings, see ``TrainSettings``.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    name: str | None = None
-    model: str = "bundled"
-    dataset: str = "elementary"
-    task: str | None = None
-    text_column: str | None = None
-    pair_column: str | None = None
-    label_column: str | None = None
-    objective: str = ACCURACY
-    strategies: str | list[str] | dict[str, dict[str, Any] | None] = ALL
-    trials: Count = 4
-    epochs: Count = 3
-    batch_size: Count = 16
-    max_length: Annotated[int, Field(ge=8)] = 128
-    pooling: Pooling = "cls"
-    precision: Precision = "auto"
+    name: Annotated[str | None, Field(description="Name of the study."), Shown(panel="Output")] = (
+        None
+    )
+    model: Annotated[
+        str, Field(description="bundled, a Hub id or a folder."), Shown(panel="Model")
+    ] = "bundled"
+    dataset: Annotated[
+        str,
+        Field(
+            description="A known name (see `paretune datasets`), owner/name of the Hub, a folder of"
+            " {train,validation,test}.{csv,jsonl}, or one such file, which is split."
+        ),
+        Shown(panel="Data"),
+    ] = "elementary"
+    task: Annotated[
+        str | None,
+        Field(description="multiple_choice, sequence_classification or one that is installed."),
+        Shown(panel="Data", default="found from the rows"),
+    ] = None
+    text_column: Annotated[
+        str | None,
+        Field(description="Column of the text."),
+        Shown(panel="Data", default="text, or a usual name"),
+    ] = None
+    pair_column: Annotated[
+        str | None,
+        Field(description="Column of a second text."),
+        Shown(panel="Data", default="text_pair, if there"),
+    ] = None
+    label_column: Annotated[
+        str | None,
+        Field(description="Column of the label."),
+        Shown(panel="Data", default="label, or a usual name"),
+    ] = None
+    objective: Annotated[
+        str,
+        Field(
+            description="What is searched: accuracy, macro_f1, matthews or calibration_error;"
+            " chooses the best epoch and orders reports."
+        ),
+        Shown(panel="Search"),
+    ] = ACCURACY
+    strategies: Annotated[
+        str | list[str] | dict[str, dict[str, Any] | None],
+        Field(description="Names with commas, or all."),
+        Shown(panel="Search"),
+    ] = ALL
+    trials: Annotated[Count, Field(description="Trials per strategy."), Shown(panel="Search")] = 4
+    epochs: Annotated[
+        Count, Field(description="Passes over the training examples."), Shown(panel="Training")
+    ] = 3
+    batch_size: Annotated[
+        Count, Field(description="Examples per step."), Shown(panel="Training")
+    ] = 16
+    micro_batch: Annotated[
+        MicroBatch,
+        Field(description="auto splits a batch that does not fit into memory."),
+        Shown(panel="Training"),
+    ] = "whole"
+    max_length: Annotated[
+        int, Field(ge=8, description="Tokens per sequence."), Shown(panel="Data")
+    ] = 128
+    train_limit: Annotated[
+        Count | None, Field(description="Most training examples."), Shown(panel="Data")
+    ] = None
+    validation_limit: Annotated[
+        Count | None, Field(description="Most validation examples."), Shown(panel="Data")
+    ] = None
+    test_limit: Annotated[
+        Count | None, Field(description="Most test examples."), Shown(panel="Data")
+    ] = None
+    pooling: Annotated[Pooling, Field(description="cls, mean or last."), Shown(panel="Model")] = (
+        "cls"
+    )
+    seed: Annotated[
+        int, Field(ge=0, lt=2**31, description="Seed of everything."), Shown(panel="Search")
+    ] = 0
+    sampler: Annotated[
+        Literal["tpe", "random"],
+        Field(description="tpe learns from finished trials, random does not."),
+        Shown(panel="Search"),
+    ] = "tpe"
+    confirm: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Fresh seeds for what is chosen, before the test; 0 tests the search's"
+            " trials.",
+        ),
+        Shown(panel="Search"),
+    ] = 5
+    halving: Annotated[
+        bool,
+        Field(description="Stop trials that fall behind others of their strategy."),
+        Shown(panel="Search"),
+    ] = False
+    reduction_factor: Annotated[
+        int,
+        Field(ge=2, description="Halving: one in so many goes on from a rung."),
+        Shown(panel="Search"),
+    ] = 2
+    grace_epochs: Annotated[
+        Count, Field(description="Halving: epochs before the first rung."), Shown(panel="Search")
+    ] = 1
+    precision: Annotated[
+        Precision, Field(description="auto, fp32 or bf16."), Shown(panel="Training")
+    ] = "auto"
+    gradient_checkpointing: Annotated[
+        bool,
+        Field(description="Compute each block again for its gradients: less memory, more time."),
+        Shown(panel="Training"),
+    ] = False
+    compile: Annotated[
+        bool,
+        Field(description="Train and answer by what torch.compile makes of the model."),
+        Shown(panel="Training"),
+    ] = False
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    micro_batch: MicroBatch = "whole"
-    gradient_checkpointing: bool = False
-    compile: bool = False
-    train_limit: Count | None = None
-    validation_limit: Count | None = None
-    test_limit: Count | None = None
-    sampler: Literal["tpe", "random"] = "tpe"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    confirm: Annotated[int, Field(ge=0, le=100)] = 5
-    halving: bool = False
-    reduction_factor: Annotated[int, Field(ge=2)] = 2
-    grace_epochs: Count = 1
 
     @field_validator("*", mode="before")
     @classmethod
@@ -309,7 +383,9 @@ def check_study(
         wrong = {fault["loc"][0] for fault in told}
         file = StudyFile.model_validate({k: v for k, v in keys.items() if k not in wrong})
     problems += _without_rung(file)
-    arms = _arms(_with_sets(_arm_settings(file.strategies), sets, problems), problems)
+    settings = _with_sets(_arm_settings(file.strategies), sets, problems)
+    arms = _arms(settings, problems)
+    file = file.model_copy(update={"strategies": settings})
     typed = [*overrides, *(f"{STRATEGIES}{option.partition('.')[0].strip()}" for option in sets)]
     faults.add(*map(text.without(typed).located, problems))
     name = file.name or (
@@ -335,6 +411,24 @@ def preset(name: str) -> Path:
     import search_spaces.presets
 
     return Path(next(iter(search_spaces.presets.__path__))) / f"{name}.yaml"
+
+
+def study_path(name: str | None) -> Path | None:
+    """A study file by path, or a preset by name.
+
+    Raises:
+        StudyError: there is neither.
+    """
+    if name is None:
+        return None
+    path = Path(name)
+    if path.is_file() or path.suffix in {".yaml", ".yml"}:
+        return path
+    shipped = preset(name)
+    if not shipped.exists():
+        known = ", ".join(sorted(file.stem for file in shipped.parent.glob("*.yaml")))
+        raise StudyError(f"{name}: is no file and no preset; presets are {known}")
+    return shipped
 
 
 def _arm_settings(strategies: str | list[str] | dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -369,7 +463,8 @@ def _with_sets(
 def _arms(settings: Mapping[str, dict[str, Any]], problems: list[str]) -> tuple[Arm, ...]:
     arms: list[Arm] = []
     files: dict[str, str] = {}
-    for name, given in settings.items():
+    for name, asked in settings.items():
+        given = dict(asked)
         kind = given.pop("strategy", name)
         if not ARM_NAME.fullmatch(name):
             problems.append(f"{name}: a name must match {ARM_NAME.pattern}")

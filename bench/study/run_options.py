@@ -41,6 +41,12 @@ class Shown:
     option: str | None = None
 
 
+def shown(model: type[BaseModel], name: str) -> Shown | None:
+    """How the command line shows a field; ``None`` of one that has no option."""
+    found = model.model_fields[name].metadata
+    return next((each for each in found if isinstance(each, Shown)), None)
+
+
 def _gpus(asked: object) -> object:
     if asked is None or (isinstance(asked, str) and asked.strip() == AUTO):
         return asked and AUTO

@@ -22,7 +22,7 @@ from bench.errors import InputError
 from bench.metrics import METRICS as SCORES
 from bench.records.study_record import Run, StudyRecord
 from bench.records.trial_record import TrialRecord
-from bench.space import Value
+from bench.space import Choice, Integer, Uniform, Value
 from bench.storage.files import write_whole
 from bench.tune.plan import STATES, directions, objectives
 from reports.escape import headline
@@ -45,23 +45,22 @@ def distributions(
     """
     seen = list(records)
     arm = seen[0].arm
-    bounds, texts = study.bounds.get(arm, {}), study.spaces.get(arm, {})
     found: dict[str, BaseDistribution] = {}
-    for knob in sorted(texts):
+    for knob, dimension in sorted(study.spaces.get(arm, {}).items()):
         values = [record.values[knob] for record in seen if knob in record.values]
-        if knob in bounds:
-            found[knob] = _range(bounds[knob], values, log=study.in_logarithm(arm, knob))
-        elif len(set(values)) > 1 or " | " in texts[knob]:
+        if searched := study.range_of(arm, knob):
+            found[knob] = _range(searched, values)
+        elif len(set(values)) > 1 or isinstance(dimension, Choice):
             found[knob] = CategoricalDistribution(sorted(set(values), key=str))
     return found
 
 
-def _range(bounds: tuple[float, float], values: Sequence[Value], *, log: bool) -> BaseDistribution:
+def _range(searched: Uniform | Integer, values: Sequence[Value]) -> BaseDistribution:
     numbers = [value for value in values if isinstance(value, int | float)]
-    low, high = min([bounds[0], *numbers]), max([bounds[1], *numbers])
+    low, high = min([searched.low, *numbers]), max([searched.high, *numbers])
     if numbers and all(isinstance(number, int) for number in numbers):
-        return IntDistribution(int(low), int(high), log=log)
-    return FloatDistribution(low, high, log=log)
+        return IntDistribution(int(low), int(high), log=searched.log)
+    return FloatDistribution(low, high, log=searched.log)
 
 
 def arm_trials(run: Run, arm: str) -> list[FrozenTrial]:

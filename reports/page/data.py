@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bench.records.study_record import Run
 from bench.records.trial_record import TrialRecord
-from bench.space import LEARNING_RATE, Value
+from bench.space import LEARNING_RATE, Choice, Value
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.front import points
@@ -116,14 +116,14 @@ def axes(run: Run, arm: str) -> list[Json]:
     """How an arm's searched knobs are laid out: the ends of a range, or the options in order."""
     found = []
     mine = [record for record in run.searched if record.arm == arm]
-    for knob, text in run.study.spaces[arm].items():
-        ends = run.study.bounds.get(arm, {}).get(knob)
-        if ends:
-            log = run.study.in_logarithm(arm, knob)
-            found.append({"knob": clean(knob), "low": ends[0], "high": ends[1], "log": log})
+    for knob, dimension in run.study.spaces[arm].items():
+        if searched := run.study.range_of(arm, knob):
+            low, high = float(searched.low), float(searched.high)
+            found.append({"knob": clean(knob), "low": low, "high": high, "log": searched.log})
         else:
             seen = sorted({str(r.values[knob]) for r in mine if knob in r.values})
-            options = dict.fromkeys(map(clean, [*text.split(" | "), *seen]))
+            named = dimension.options if isinstance(dimension, Choice) else [dimension]
+            options = dict.fromkeys(map(clean, [*map(str, named), *seen]))
             found.append({"knob": clean(knob), "options": list(options)})
     return found
 

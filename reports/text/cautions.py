@@ -89,13 +89,13 @@ def _objective(run: Run) -> Iterable[str]:
 def _edges(run: Run) -> Iterable[str]:
     frozen = {one.candidate.arm: one.trial for one in confirmed(run) if one.candidate.is_best}
     for arm, record in {**best_trials(run.searched), **frozen}.items():
-        bounds = run.study.bounds.get(arm, {}).get(LEARNING_RATE)
-        end = bounds and edge(record.learning_rate, *bounds)
-        if bounds and end:
+        searched = run.study.range_of(arm, LEARNING_RATE)
+        end = searched and edge(record.learning_rate, searched.low, searched.high)
+        if searched and end:
             yield (
                 f"**{markdown(arm)}**: the chosen learning rate, {record.learning_rate:.2g}, lies"
-                f" in the {end} {EDGE:.0%} of its range ({bounds[0]:g} to {bounds[1]:g}, in the"
-                " logarithm): a wider range may change the arm's place."
+                f" in the {end} {EDGE:.0%} of its range ({searched.low:g} to"
+                f" {searched.high:g}, in the logarithm): a wider range may change the arm's place."
             )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench.cli import entry
 from bench.cluster import join as cluster_module
+from bench.cluster import token as token_module
 from bench.cluster.join import cluster
 from bench.cluster.slots import Demand
 from bench.errors import ClusterError
@@ -66,10 +67,9 @@ def test_s07_a_fault_of_ours_is_told_without_secrets(
 
 @pytest.mark.parametrize("address", ["10.1.2.3:6379", "head.example.org:6379", "[fd00::1]:6379"])
 def test_s01_an_open_cluster_of_other_machines_is_refused_before_it_is_joined(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    monkeypatch.setattr(cluster_module, "TOKEN", tmp_path / "none")
     monkeypatch.setattr(cluster_module.ray, "init", lambda **_: pytest.fail("joined"))
     with (
         pytest.raises(ClusterError, match=r"it asks for no token.*--insecure-cluster"),
@@ -84,7 +84,7 @@ def test_s01_a_token_that_others_can_read_is_refused(
     token = tmp_path / "auth_token"
     token.write_text("x" * 64)
     token.chmod(0o644)
-    monkeypatch.setattr(cluster_module, "TOKEN", token)
+    monkeypatch.setattr(token_module, "PATH", token)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with (
         pytest.raises(ClusterError, match=r"can be read by others; run: chmod 600"),

@@ -107,7 +107,6 @@ def _asked(arms: tuple[str, ...], trials: int, changes: dict[str, Any]) -> Study
         "planned": trials,
         "confirm": 5,
         "spaces": {arm: SPACES[arm] for arm in arms},
-        "bounds": {arm: bounds(SPACES[arm]) for arm in arms},
         "contexts": dict.fromkeys(arms, "abcd000011112222"),
         "sampler": "random",
         "settings": TrainSettings(epochs=EPOCHS),

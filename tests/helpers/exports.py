@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import site
 import subprocess
 import sys
@@ -13,8 +14,6 @@ from typing import Any
 
 import torch
 
-from bench.cli.sweep import read_request
-from bench.cli.sweep_command import parameters_of, request_of, words_of
 from bench.data.tasks.multiple_choice import MultipleChoice
 from bench.errors import Faults
 from bench.export.manifest import Manifest
@@ -31,6 +30,7 @@ from bench.training.trial import Trial, score_test
 from bench.training.worker_state import Workbench
 from bench.tune.confirmation import make_freeze
 from tests.helpers.folders import write_dataset, write_model
+from tests.helpers.requests import typed_request
 from tests.helpers.trials import make_spec
 
 CPU = torch.device("cpu")
@@ -111,10 +111,9 @@ def make_run(folder: Path, *options: str, fresh: int = 1, data: Path | None = No
 
 
 def _prepared(command: Sequence[str], run: Path) -> Experiment:
-    shown = " ".join(["paretune", *command])
+    request = typed_request(shlex.join(["paretune", *command]))
     faults = Faults()
-    study, _, _ = read_request(request_of(parameters_of(words_of(shown)), command), faults)
-    return prepare(study, run, shown, faults)
+    return prepare(request.check(faults), run, request, faults)
 
 
 def _run_all(prepared: Experiment, fresh: int) -> None:

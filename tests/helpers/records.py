@@ -11,6 +11,7 @@ from bench.records.study_record import (
     BaselineScore,
     Candidate,
     Freeze,
+    Knob,
     Run,
     SplitSummary,
     StudyRecord,
@@ -26,7 +27,9 @@ from bench.records.trial_record import (
     TestScore,
     TrialRecord,
 )
+from bench.space import Choice, Integer, Uniform
 from reports.standings import best_trials
+from tests.helpers.requests import usual_request
 
 ENVIRONMENT = Environment(
     device="AMD EPYC 7B13",
@@ -65,6 +68,7 @@ def study(arms: tuple[str, ...] = ARMS, planned: int = 4, **changes: Any) -> Stu
     fields: dict[str, Any] = {
         "name": "demo",
         "command": "paretune sweep --preset demo",
+        "request": usual_request(),
         "commit": "0123abc",
         "paretune": "0.1.0",
         "model": "all-MiniLM-L6-v2",
@@ -91,7 +95,6 @@ def study(arms: tuple[str, ...] = ARMS, planned: int = 4, **changes: Any) -> Stu
         "tokenise_seconds": 0.5,
         "arms": {arm: arm for arm in arms},
         "spaces": {arm: {"learning_rate": "1e-05 … 0.001 (log)"} for arm in arms},
-        "bounds": {arm: {"learning_rate": (1e-5, 1e-3)} for arm in arms},
         "starts": dict.fromkeys(arms, 1),
         "answers": (0,) * 500,
         "planned": dict.fromkeys(arms, planned),
@@ -100,7 +103,27 @@ def study(arms: tuple[str, ...] = ARMS, planned: int = 4, **changes: Any) -> Stu
         "seed": 0,
         "confirm": 0,
     }
-    return StudyRecord(**{**fields, **changes})
+    asked = {**fields, **changes}
+    asked["spaces"] = {
+        arm: {name: knob_of(knob) for name, knob in knobs.items()}
+        for arm, knobs in asked["spaces"].items()
+    }
+    return StudyRecord(**asked)
+
+
+def knob_of(said: Knob) -> Knob:
+    """What a knob may be, from what reports show of it: a range, options, or one value."""
+    if not isinstance(said, str):
+        return said
+    if " | " in said:
+        return Choice(options=tuple(said.split(" | ")))
+    low, dots, high = said.removesuffix(" (log)").partition(" … ")
+    if not dots:
+        return said
+    log = said.endswith(" (log)")
+    if low.isdigit() and high.isdigit():
+        return Integer(low=int(low), high=int(high), log=log)
+    return Uniform(low=float(low), high=float(high), log=log)
 
 
 def answered(right: int, questions: int = 500) -> tuple[int, ...]:

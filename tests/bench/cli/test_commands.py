@@ -51,7 +51,7 @@ def command(monkeypatch, capsys, tmp_path):  # type: ignore[no-untyped-def]
         (["sweep", "--time-budget", "soon"], "such as 90s, 30m, 2h, 1h30m or plain seconds"),
         (["sweep", "--time-budget", "0"], "must be a time above 0"),
         (["sweep", "--max-gpu-hours", "0"], "must be a number above 0"),
-        (["sweep", "--workers", "0"], "Invalid value for"),
+        (["sweep", "--workers", "0"], "--workers 0: must be 1 or more"),
         (["leaderboard", "nowhere"], "no study.json here"),
         (["report", "nowhere"], "no study.json here"),
         (["datasets", "nowhere"], "neither a known name"),

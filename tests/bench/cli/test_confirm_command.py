@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench.cli import confirm
-from bench.cli.sweep import Request
-from bench.cli.sweep_command import parameters_of, with_option, words_of
-from bench.errors import LedgerError
+from bench.errors import Faults
+from bench.study.request import Request
 from tests.helpers.folders import write_run
+from tests.helpers.requests import recorded_request
 from tests.helpers.simulate import World, simulated_run
 
 RUN = simulated_run({"full": 0.6, "lora": 0.55}, World(seeds=3), trials=2)
@@ -22,23 +24,29 @@ COMMAND = (
 
 
 @pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """What would be run."""
+def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """What would be run, each time with the contexts of its run."""
     found: list[Request] = []
 
-    def note(request: Request) -> int:
+    def note(request: Request, faults: Faults, contexts: Mapping[str, str] | None) -> int:
+        faults.raise_any()
+        assert contexts == RUN.study.contexts
         found.append(request)
         return 0
 
     monkeypatch.setattr(confirm, "run_sweep", note)
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_text(yaml.safe_dump({"trials": 2}))
     return found
 
 
 def asked(folder: Path, command: str, requests: list[Request], seeds: int | None = None,
           **typed: Any) -> Request:  # fmt: skip
-    changed = RUN.study.model_copy(update={"command": command, "confirm": 0})
+    changed = RUN.study.model_copy(
+        update={"command": command, "confirm": 0, "request": recorded_request(command)}
+    )
     write_run(folder, type(RUN)(study=changed, searched=RUN.searched))
-    assert confirm.confirm_run(folder, seeds, **typed) == 0
+    assert confirm.confirm_run(folder, seeds, typed) == 0
     return requests[-1]
 
 
@@ -46,17 +54,20 @@ def test_what_was_not_typed_is_as_in_the_run_s_command(
     tmp_path: Path, requests: list[Request]
 ) -> None:
     request = asked(tmp_path / "run", COMMAND, requests, max_retries=None, address=None)
+    options = request.options
 
-    assert (request.max_retries, request.trial_timeout, request.address) == (7, "300", "auto")
-    assert request.overrides["confirm"] == 5
-    assert request.study == "study.yaml"
+    assert (options.max_retries, str(options.trial_timeout), options.address) == (7, "300s", "auto")
+    assert request.check(Faults()).file.confirm == 5
+    assert request.file == "study.yaml"
 
 
-def test_what_was_typed_counts(tmp_path: Path, requests: list[Request]) -> None:
+def test_what_was_typed_counts_before_what_the_run_was_asked(
+    tmp_path: Path, requests: list[Request]
+) -> None:
     request = asked(tmp_path / "run", COMMAND, requests, 9, max_retries=1, address="head:6379")
 
-    assert (request.max_retries, request.address) == (1, "head:6379")
-    assert request.overrides["confirm"] == 9
+    assert (request.options.max_retries, request.options.address) == (1, "head:6379")
+    assert request.check(Faults()).file.confirm == 9
 
 
 def test_nothing_is_searched_no_budget_applies_and_the_folder_is_the_one_that_was_named(
@@ -64,35 +75,24 @@ def test_nothing_is_searched_no_budget_applies_and_the_folder_is_the_one_that_wa
 ) -> None:
     request = asked(tmp_path / "run", COMMAND, requests)
 
-    assert request.contexts == RUN.study.contexts
-    assert request.max_gpu_hours is None
-    assert request.folder == str(tmp_path / "run")
-    assert request.command[:4] == ("sweep", "study.yaml", "--out", str(tmp_path / "run"))
-    assert request.command[-2:] == ("--confirm", "5")
-    assert "--out=old" not in request.command
+    assert request.options.max_gpu_hours is None
+    assert request.options.out == str(tmp_path / "run")
+    words = request.words
+    assert words[:2] == ["sweep", "study.yaml"]
+    assert words[words.index("--out") + 1] == str(tmp_path / "run")
+    assert words[words.index("--confirm") + 1] == "5"
+    assert "old" not in words
 
 
-def test_an_option_is_set_whether_it_was_there_or_not() -> None:
-    assert with_option(["a"], "--out", "y") == ["a", "--out", "y"]
-    assert with_option(["a", "--out", "x", "b"], "--out", "y") == ["a", "--out", "y", "b"]
-    assert with_option(["--out=x", "a"], "--out", "y") == ["--out", "y", "a"]
+def test_a_study_file_that_has_changed_or_gone_changes_nothing_of_what_is_confirmed(
+    tmp_path: Path, requests: list[Request]
+) -> None:
+    command = f"{COMMAND} --set lora.rank=8"
+    request = asked(tmp_path / "run", command, requests)
+    Path("study.yaml").unlink()
+    study = request.check(faults := Faults())
 
-
-def test_a_command_is_read_as_a_shell_reads_it() -> None:
-    words = words_of("paretune sweep 'my study.yaml' --set 'lora.rank=8' --out ~/runs/x")
-
-    assert words == ["my study.yaml", "--set", "lora.rank=8", "--out", f"{Path.home()}/runs/x"]
-    parameters = parameters_of(words)
-    assert list(parameters["set_"]) == ["lora.rank=8"]
-    assert words[0] == "my study.yaml"  # what was read is left as it was
-
-
-@pytest.mark.parametrize("command", ["paretune report runs/x", "paretune sweep 'open"])
-def test_what_is_no_sweep_is_refused(command: str) -> None:
-    with pytest.raises(LedgerError, match="no sweep"):
-        words_of(command)
-
-
-def test_an_option_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(LedgerError, match="cannot be read"):
-        parameters_of(["--no-such-option"])
+    faults.raise_any()
+    assert study.file.trials == 2
+    (lora,) = (arm for arm in study.arms if arm.name == "lora")
+    assert lora.fixed == {"rank": 8}

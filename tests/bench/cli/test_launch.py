@@ -22,7 +22,7 @@ def copies(tmp_path: Path) -> list[Copy]:
     model, data = write_model(tmp_path / "model"), write_dataset(tmp_path / "data")
     (model / "training_args.bin").write_bytes(b"of no use")
     (data / "notes.txt").write_text("of no use")
-    return [Copy(option="--model", folder=model), Copy(option="--dataset", folder=data)]
+    return [Copy(key="model", folder=model), Copy(key="dataset", folder=data)]
 
 
 @pytest.fixture
@@ -216,8 +216,8 @@ def test_a_dataset_goes_along_as_a_folder_of_tables_or_as_one_file(tmp_path: Pat
         (folder / name).write_text("text,label\n")
     (tmp_path / "mine.csv").write_text("text,label\n")
     copies = [
-        Copy(option="--dataset", folder=folder),
-        Copy(option="--dataset", folder=tmp_path / "mine.csv"),
+        Copy(key="dataset", folder=folder),
+        Copy(key="dataset", folder=tmp_path / "mine.csv"),
     ]
     with zipfile.ZipFile(write_parcel(tmp_path / "parcel.zip", None, copies)) as parcel:
         assert sorted(parcel.namelist()) == [

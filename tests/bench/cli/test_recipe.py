@@ -9,7 +9,6 @@ import torch
 import yaml
 
 from bench.cli.recipe import Inputs, command_for, inputs_of, program_for
-from bench.cli.sweep_command import parameters_of, request_of, words_of
 from bench.data.tasks.multiple_choice import MultipleChoice
 from bench.records.spec import TrainSettings, TrialSpec
 from bench.records.study_record import StudyRecord
@@ -18,7 +17,6 @@ from bench.space import find_space
 from bench.strategy import Strategy, find_strategy, installed_strategies
 from bench.study.arm import make_arm
 from bench.study.experiment import Experiment, prepare
-from bench.study.file import load_study
 from bench.training.trial import Trial
 from bench.training.worker_state import Workbench
 from bench.tune.plan import make_plan
@@ -27,6 +25,7 @@ from strategies.prompt import Prompt
 from tests.helpers import records
 from tests.helpers.folders import write_dataset, write_model
 from tests.helpers.peft_methods import WELL_KNOWN, peft
+from tests.helpers.requests import recorded_request, typed_request, typed_study
 
 BUNDLED = Inputs(model="bundled", dataset="elementary", limits={}, file=None)
 
@@ -52,13 +51,16 @@ def configuration(strategy: Strategy, rate: float, seed: int = 3) -> TrialRecord
 
 def read_back(command: str) -> tuple[Strategy, float, Any]:
     """What a command trains: strategy instance, learning rate, and all keys of its study."""
-    request = request_of(parameters_of(words_of(command)), words_of(command))
-    path = Path(request.study) if request.study else None
-    study = load_study(path, request.overrides, request.sets)
+    study = typed_study(command)
     (arm,) = study.arms
     assert study.planned(arm) == 1
     assert dict(arm.space.knobs) == {}
     return *arm.build({}), study.file
+
+
+def asked_of(command: str, **changes: Any) -> StudyRecord:
+    """The record of a study that a command asked for."""
+    return records.study(command=command, request=recorded_request(command), **changes)
 
 
 NAMES = [*sorted(installed_strategies().found), *(strategy.name for strategy in WELL_KNOWN)]
@@ -104,7 +106,7 @@ def test_settings_without_an_option_come_from_the_studys_file_and_nothing_else_d
         "strategies": {"small": {"strategy": "lora", "rank": 2}},
     }  # fmt: skip
     Path("study.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    asked = records.study(
+    asked = asked_of(
         settings=TrainSettings(weight_decay=0.5, epochs=2),
         command="paretune sweep study.yaml --epochs 2 --validation-limit 20 --out run",
     )
@@ -121,36 +123,34 @@ def test_settings_without_an_option_come_from_the_studys_file_and_nothing_else_d
     )
 
 
-def test_inputs_are_those_of_the_command_then_of_its_file_then_of_the_record(
+def test_inputs_are_those_of_the_command_then_of_its_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("study.yaml").write_text("model: a/model\ndataset: questions\ntrain_limit: 5\n")
 
-    typed = inputs_of(records.study(command="paretune sweep study.yaml --model b --test-limit 3"))
+    typed = inputs_of(asked_of(command="paretune sweep study.yaml --model b --test-limit 3"))
     assert (typed.model, typed.dataset) == ("b", "questions")
     assert typed.limits == {"train": 5, "test": 3}
 
-    preset = inputs_of(records.study(command="paretune sweep quick"))
+    preset = inputs_of(asked_of(command="paretune sweep quick"))
     assert (preset.model, preset.dataset) == ("bundled", "elementary")
     assert preset.limits == {"train": 800, "validation": 300}
 
-    for command in ("paretune sweep gone.yaml", "paretune sweep gone.yaml --no-such", "nonsense '"):
-        lost = inputs_of(records.study(command=command))
-        assert (lost.model, lost.dataset) == ("all-MiniLM-L6-v2", "elementary")
-    whole = {"train": 2000, "validation": 500, "test": 500}
-    assert inputs_of(records.study(command="paretune sweep gone.yaml")).limits == whole
+    asked = asked_of(command="paretune sweep study.yaml --test-limit 3")
+    Path("study.yaml").write_text("model: another\n")
+    kept = inputs_of(asked)
+    assert (kept.model, kept.dataset) == ("a/model", "questions")
+    assert kept.limits == {"train": 5, "test": 3}
 
 
 def test_a_model_of_the_hub_is_pinned_to_the_revision_that_was_used() -> None:
-    asked = records.study(
-        command="paretune sweep --model owner/name", model_fingerprint="revision:0a1b"
-    )
+    asked = asked_of(command="paretune sweep --model owner/name", model_fingerprint="revision:0a1b")
     assert inputs_of(asked).model == "owner/name@0a1b"
 
 
 def test_home_is_found_and_hidden_again() -> None:
-    asked = records.study(command="paretune sweep --model ~/models/tiny")
+    asked = asked_of(command="paretune sweep --model ~/models/tiny")
     inputs = inputs_of(asked)
 
     assert inputs.model == str(Path.home() / "models/tiny")
@@ -196,9 +196,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyRecord
 
 
 def prepared_by(command: str) -> Experiment:
-    request = request_of(parameters_of(words_of(command)), words_of(command))
-    study = load_study(None, request.overrides, request.sets)
-    return prepare(study, Path("run"), command)
+    return prepare(typed_study(command), Path("run"), typed_request(command))
 
 
 def ran(prepared: Experiment, spec: TrialSpec, checkpoint: Path) -> TrialRecord:

@@ -13,6 +13,7 @@ from bench.records.trial_record import Status
 from bench.storage.ledger import Ledger
 from tests.helpers.folders import write_run
 from tests.helpers.records import study, trial
+from tests.helpers.requests import recorded_request
 from tests.helpers.simulate import World, simulated_run
 
 RUN = simulated_run({"full": 0.6, "lora": 0.55}, World(seeds=3), trials=2)
@@ -24,18 +25,20 @@ def test_a_whole_run_has_nothing_left(tmp_path: Path) -> None:
 
     assert found.confirmed == (6, 6)
     assert not found.is_open
-    assert found.command == f"paretune sweep --preset demo --out {tmp_path / 'run'}"
+    assert found.command == f"paretune sweep --out {tmp_path / 'run'}"
 
 
 def test_the_command_names_the_folder_where_it_lies_now(tmp_path: Path) -> None:
     moved = Run.of(
-        RUN.study.model_copy(update={"command": "paretune sweep a.yaml --out run --trials 2"}),
+        RUN.study.model_copy(
+            update={"request": recorded_request("paretune sweep quick --out run --trials 2")}
+        ),
         (*RUN.searched, *RUN.confirmed),
         RUN.freeze,
     )
     found = run_status(write_run(tmp_path / "moved", moved))
 
-    assert found.command == f"paretune sweep a.yaml --out {tmp_path / 'moved'} --trials 2"
+    assert found.command == f"paretune sweep quick --trials 2 --out {tmp_path / 'moved'}"
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.TIMED_OUT])

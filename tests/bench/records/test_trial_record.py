@@ -147,7 +147,7 @@ def test_a_trial_comes_back_from_json_as_it_was(record: TrialRecord) -> None:
 
 def test_a_study_comes_back_from_json_as_it_was() -> None:
     record = study(
-        bounds={"lora": {"rank": (1.0, 64.0)}},
+        spaces={"lora": {"rank": "1 … 64 (log)", "targets": "a | b", "bias": True, "alpha": 0.5}},
         notices=("two questions left out",),
         halving=Halving(reduction_factor=3, grace_epochs=1),
         budget_spent=BudgetSpent(budget="30m", stopped=2),

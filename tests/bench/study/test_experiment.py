@@ -16,8 +16,8 @@ def test_a_model_without_a_first_token_of_its_own_is_not_read_at_it(tmp_path: Pa
     asked = {"model": str(tmp_path / "model"), "dataset": data, "strategies": "lora"}
 
     with pytest.raises(InputError, match="use --pooling last"):
-        prepare(load_study(None, asked), tmp_path / "run", "")
-    assert prepare(load_study(None, {**asked, "pooling": "last"}), tmp_path / "run", "")
+        prepare(load_study(None, asked), tmp_path / "run")
+    assert prepare(load_study(None, {**asked, "pooling": "last"}), tmp_path / "run")
 
 
 def test_a_skipped_arm_is_known_before_anything_runs(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_skipped_arm_is_known_before_anything_runs(tmp_path: Path) -> None:
         "pooling": "last",
     }
 
-    refused = prepare(load_study(None, asked), tmp_path / "run", "").refusals()
+    refused = prepare(load_study(None, asked), tmp_path / "run").refusals()
 
     assert list(refused) == ["bitfit"]
 
@@ -45,7 +45,7 @@ def test_a_method_of_peft_that_does_not_fit_is_known_before_with_pefts_reason(
         "dataset": data,
         "strategies": "lora,peft:ia3,peft:prefix_tuning",
     }
-    prepared = prepare(load_study(None, asked), tmp_path / "run", "")
+    prepared = prepare(load_study(None, asked), tmp_path / "run")
 
     assert list(prepared.refusals()) == ["peft:prefix_tuning"]
     assert "past key values" in prepared.refusals()["peft:prefix_tuning"]
@@ -64,7 +64,7 @@ def test_what_enters_as_a_cache_is_refused_with_gradient_checkpointing_alone(
         "strategies": "prefix,peft:prefix_tuning",
         "gradient_checkpointing": checkpointing,
     }
-    refusals = prepare(load_study(None, asked), tmp_path / "run", "").refusals()
+    refusals = prepare(load_study(None, asked), tmp_path / "run").refusals()
 
     assert list(refusals) == (["peft:prefix_tuning"] if checkpointing else [])
     assert all("leave --gradient-checkpointing out" in reason for reason in refusals.values())
@@ -75,7 +75,7 @@ def test_what_the_study_record_says_holds_for_its_own_trials_only(tmp_path: Path
     data = str(write_dataset(tmp_path / "data"))
     asked = {"model": str(tmp_path / "model"), "dataset": data, "strategies": "lora", "trials": 2}
     contexts = {
-        key: prepare(load_study(None, {**asked, **change}, sets), tmp_path / "run", "")
+        key: prepare(load_study(None, {**asked, **change}, sets), tmp_path / "run")
         .record(truncated=0.0, tokenise_seconds=0.0, notices=())
         .contexts["lora"]
         for key, change, sets in (

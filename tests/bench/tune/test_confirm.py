@@ -51,7 +51,7 @@ def prepared(folder: Path) -> Experiment:
     """A study of two arms with two fresh seeds."""
     write_study(folder, strategies=ARMS, trials=2, confirm=2, epochs=1)
     keys = {"model": str(folder / "model"), "dataset": str(folder / "data")}
-    return prepare(load_study(folder / "tiny.yaml", keys), folder / "run", "paretune sweep")
+    return prepare(load_study(folder / "tiny.yaml", keys), folder / "run")
 
 
 @pytest.mark.slow

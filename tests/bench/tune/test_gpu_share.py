@@ -119,7 +119,7 @@ def prepared(tmp_path: Path) -> Experiment:
         "trials": 2,
         "max_length": 32,
     }
-    return prepare(load_study(None, asked), tmp_path / "run", "")
+    return prepare(load_study(None, asked), tmp_path / "run")
 
 
 def test_the_configurations_that_are_measured_have_high_numbers_and_every_choice(

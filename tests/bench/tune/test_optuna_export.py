@@ -39,10 +39,6 @@ def asked(planned: int = 40) -> StudyRecord:
             },
             "full": {"learning_rate": "1e-05 … 0.001 (log)"},
         },
-        bounds={
-            "lora": {"learning_rate": (1e-4, 5e-3), "rank": (1.0, 64.0)},
-            "full": {"learning_rate": (1e-5, 1e-3)},
-        },
     )
 
 

@@ -259,7 +259,7 @@ def test_without_scripts_the_results_can_be_read(
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
     arm = f"a{HOSTILE}"
     asked = study((arm,), planned=2, name=HOSTILE, contexts={arm: "abcd000011112222"},
-                  spaces={arm: {HOSTILE: "1 … 9"}}, bounds={arm: {HOSTILE: (1, 9)}})  # fmt: skip
+                  spaces={arm: {HOSTILE: "1 … 9"}})  # fmt: skip
     records = [trial(arm, knobs={HOSTILE: 3}), broken(arm, 1, Status.FAILED, HOSTILE)]
     path = _written(tmp_path, analyse(Run.of(asked, records, None), {arm: {HOSTILE: 1.0}}))
     with opened(browser, path) as found:
