@@ -6,11 +6,12 @@ The page shows both as tables, which need no script.
 from __future__ import annotations
 
 from reports import show
-from reports.analysis import Analysis
-from reports.charts.chart import Chart, Spec, by_arm, by_row, layered, share
+from reports.analysis import Analysis, Entry
+from reports.charts import vega
 from reports.charts.labels import names_width
-from reports.charts.picture import WIDTH, Picture, key, note, picture, sign
+from reports.charts.picture import WIDTH, Picture, fixed, key, note, picture
 from reports.charts.style import COLOURS, PRINT
+from reports.charts.vega import Chart, Spec
 from reports.page.text import clean
 from reports.text import notes
 
@@ -25,41 +26,22 @@ def seeds(analysis: Analysis) -> Chart:
 
     Needs the sources ``arms`` and ``seeds``.
     """
-    title = f"test accuracy (share of {analysis.run.study.words.examples})"
-    x, y = share("accuracy", title), by_row([entry.arm for entry in analysis.leaders])
-    arms: Spec = {"data": {"name": "arms"}}
-    ranks = {"type": "text", "style": "note", "align": "left", "dx": 6}
+    leaders = analysis.leaders
+    x = vega.share("accuracy", f"test accuracy (share of {analysis.run.study.words.examples})")
+    y = vega.by_row([entry.arm for entry in leaders])
     offset = {"field": "offset", "type": "quantitative", "scale": None}
-    return layered(
-        {
-            **arms,
-            "transform": [{"filter": "datum.banded"}],
-            "mark": {"type": "rect", "color": _BAND},
-            "encoding": {"y": y},
-        },
-        {
-            "name": "seeds",
-            "data": {"name": "seeds"},
-            "mark": {"type": "circle", "size": 34, "opacity": 0.6},
-            "encoding": {"x": x, "y": y, "yOffset": offset, **by_arm(analysis.run, "color")},
-        },
-        {
-            **arms,
-            "mark": {"type": "rule", "style": "mean", "strokeWidth": 1.5},
-            "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y},
-        },
-        {
-            **arms,
-            "mark": {"type": "tick", "style": "mean", "thickness": 2.5, "size": 15},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            **arms,
-            "mark": ranks,
-            "encoding": {"x": {"value": "width"}, "y": y, "text": {"field": "rank"}},
-        },
-        height=_ROW * len(analysis.leaders),
-        sources=("arms", "seeds"),
+    dots = {"x": x, "y": y, "yOffset": offset, **vega.by_arm(analysis.run, "color")}
+    ends = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y}
+    rank = {"x": {"value": "width"}, "y": y, "text": {"field": "rank"}}
+    line: Spec = {"type": "rule", "style": "measured", "opacity": 1, "strokeWidth": 1.5}
+    mean = {"type": "tick", "style": "measured", "opacity": 1, "thickness": 2.5, "size": 15}
+    return vega.chart(
+        vega.layer("arms", {"type": "rect", "color": _BAND}, {"y": y}, where="datum.banded"),
+        vega.layer("seeds", {"type": "circle", "size": 34, "opacity": 0.6}, dots, name="seeds"),
+        vega.layer("arms", line, ends),
+        vega.layer("arms", mean, {"x": x, "y": y}),
+        vega.layer("arms", {"type": "text", "style": "note", "align": "left", "dx": 6}, rank),
+        height=_ROW * len(leaders),
     )
 
 
@@ -78,118 +60,93 @@ def seeds_picture(analysis: Analysis) -> Picture:
         }
         for entry in leaders
     ]
-    dots = [
-        {"arm": clean(entry.arm), "accuracy": value, "offset": _ROW / 2 + offset}
-        for entry in leaders
-        for value, offset in zip(
-            entry.seeds.values, spread(len(entry.seeds.values), 0.42 * _ROW), strict=True
-        )
-    ]
     names = names_width(entry.arm for entry in leaders)
     ink = {"stroke": PRINT["ink"], "strokeWidth": 2}
     signs = {
-        "one seed": [sign("symbol", size=34, fill=PRINT["soft"], opacity=0.6)],
-        f"mean, 95 % interval {notes.interval_over(analysis)}": [
-            sign("rule", **ink),
-            sign("symbol", shape="M0,-1V1", size=140, **ink),
-        ],
+        "one seed": fixed("symbol", size=34, fill=PRINT["soft"], opacity=0.6),
+        f"mean, 95 % interval {notes.interval_over(analysis)}": fixed(
+            "symbol", shape="M-1,0H1M0,-.8V.8", size=300, **ink
+        ),
     }
     return picture(
         analysis.run,
         seeds(analysis),
         "Test accuracy, seed by seed",
-        {"arms": arms, "seeds": dots},
+        {"arms": arms, "seeds": [dot for entry in leaders for dot in _dots(entry)]},
         marks=key(signs, top=_ROW * len(leaders) + 58, left=-names, columns=2),
         width=WIDTH - names - 60,
         autosize="pad",
     )
 
 
-def spread(count: int, width: float) -> list[float]:
-    """So many places evenly around 0, within half a width on either side."""
-    step = width / max(1, count - 1)
-    return [step * (place - (count - 1) / 2) for place in range(count)]
+def _dots(entry: Entry) -> list[Spec]:
+    """The seeds, evenly spread over the middle of their row, so that none hides another."""
+    values = entry.seeds.values
+    step = 0.42 * _ROW / max(1, len(values) - 1)
+    first = (_ROW - step * (len(values) - 1)) / 2
+    return [
+        {"arm": clean(entry.arm), "accuracy": value, "offset": first + step * place}
+        for place, value in enumerate(values)
+    ]
 
 
 def pairs(analysis: Analysis) -> Chart:
     """Difference of every two arms in points, row less column; in colour where different.
 
-    Needs the source ``pairs``: arm, against, text, fill, ink and whether it is different.
+    The stronger the colour, the larger the difference. Needs the source ``pairs``: arm, against,
+    text, difference and whether it is different.
     """
-    y = by_row([entry.arm for entry in analysis.leaders])
-    x: Spec = {
-        **y,
-        "field": "against",
-        "axis": {**y["axis"], "orient": "top", "labelAngle": -40, "labelAlign": "left"},
+    y = vega.by_row([entry.arm for entry in analysis.leaders])
+    top = {"orient": "top", "labelAngle": -40, "labelAlign": "left"}
+    place = {"x": {**y, "field": "against", "axis": {**y["axis"], **top}}, "y": y}
+    widest = max(0.01, *(abs(pair.difference.value) for pair in analysis.pairs))
+    better, worse = COLOURS[:2]
+    scale = {"domain": [-widest, 0, widest], "range": [worse, "#ffffff", better]}
+    scale["interpolate"] = "rgb"
+    fill = {"field": "difference", "type": "quantitative", "scale": scale, "legend": None}
+    cell = {"type": "rect", "stroke": "#dddddd", "strokeWidth": 0.8}
+    # Ink or white, whichever stands out more.
+    contrast = "contrast(scale('color', datum.difference), '{}')".format
+    ink, soft = PRINT["ink"], PRINT["soft"]
+    readable = f"{contrast('#ffffff')} > {contrast(ink)} ? '#ffffff' : '{ink}'"
+    text = {
+        "type": "text",
+        "fontSize": 11,
+        "fontWeight": {"expr": "datum.different ? 'bold' : 'normal'"},
+        "color": {"expr": f"datum.different ? ({readable}) : '{soft}'"},
     }
-    literal = {"type": "nominal", "scale": None}
-    weight = {"expr": "datum.different ? 'bold' : 'normal'"}
-    return layered(
-        {
-            "mark": {"type": "rect", "stroke": "#dddddd", "strokeWidth": 0.8},
-            "encoding": {"x": x, "y": y, "color": {"field": "fill", **literal}},
-        },
-        {
-            "mark": {"type": "text", "fontSize": 11, "fontWeight": weight},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "text": {"field": "text"},
-                "color": {"field": "ink", **literal},
-            },
-        },
+    return vega.chart(
+        vega.layer("pairs", {**cell, "color": "#ffffff"}, place, where="datum.text"),
+        vega.layer("pairs", {**cell, "color": _BAND}, place, where="!datum.text"),
+        vega.layer("pairs", cell, {**place, "color": fill}, where="datum.different"),
+        vega.layer("pairs", text, {**place, "text": {"field": "text"}}),
         height=_CELL * len(analysis.leaders),
-        sources=("pairs",),
     )
 
 
 def pairs_picture(analysis: Analysis) -> Picture:
-    """The chart; the stronger the colour, the larger the difference."""
-    widest = max(0.01, *(abs(pair.difference.value) for pair in analysis.pairs))
-    rows: list[Spec] = [{"arm": clean(e.arm), "against": clean(e.arm), "text": "", "fill": _BAND}
-            for e in analysis.leaders]  # fmt: skip
+    arms = [clean(entry.arm) for entry in analysis.leaders]
+    rows: list[Spec] = [{"arm": arm, "against": arm, "text": ""} for arm in arms]
     for pair in analysis.pairs:
         value = pair.difference.value
-        for arm, against, points in (
+        for arm, against, difference in (
             (pair.first, pair.second, value),
             (pair.second, pair.first, -value),
         ):
-            fill = _paler(COLOURS[points < 0], abs(points) / widest if pair.is_different else 0)
-            rows.append(
-                {
-                    "arm": clean(arm),
-                    "against": clean(against),
-                    "text": show.points(points),
-                    "fill": fill,
-                    "ink": _readable(fill) if pair.is_different else PRINT["soft"],
-                    "different": pair.is_different,
-                }
-            )
-    size = _CELL * len(analysis.leaders)
-    chart = pairs(analysis)
-    chart.spec["data"] = {"name": "pairs"}
-    marks = [
-        note(text, size / 2, size + 14 * line, align="center")
-        for line, text in enumerate(
-            ("row less column; bold on colour: different at 5 % (Holm)", "white: not told apart"),
-            start=1,
-        )
-    ]
-    title = "Differences in test accuracy, in points"
+            names = {"arm": clean(arm), "against": clean(against)}
+            said = {"text": show.points(difference), "different": pair.is_different}
+            rows.append({**names, **said, "difference": difference})
+    size = _CELL * len(arms)
+    lines = ("row less column; bold on colour: different at 5 % (Holm)", "white: not told apart")
     return picture(
-        analysis.run, chart, title, {"pairs": rows}, marks=marks, width=size, autosize="pad"
+        analysis.run,
+        pairs(analysis),
+        "Differences in test accuracy, in points",
+        {"pairs": rows},
+        marks=[
+            note(line, size / 2, size + 14 * place, align="center")
+            for place, line in enumerate(lines, start=1)
+        ],
+        width=size,
+        autosize="pad",
     )
-
-
-def _paler(colour: str, share: float) -> str:
-    """A colour ``#rrggbb`` of which only a share is left over white."""
-    parts = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return "#" + "".join(f"{round(255 - (255 - part) * share):02x}" for part in parts)
-
-
-def _readable(colour: str) -> str:
-    """Ink or white, whichever stands out more: relative luminance as WCAG 2 defines it."""
-    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    linear = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    luminance = sum(w * part for w, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-    return PRINT["ink"] if (luminance + 0.05) / 0.065 > 1.05 / (luminance + 0.05) else "#ffffff"

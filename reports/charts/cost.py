@@ -5,15 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from bench.records.study_record import Run
 from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.analysis import Analysis
-from reports.charts.chart import Chart, Spec, by_arm, by_row, layered, tooltip
+from reports.charts import vega
 from reports.charts.labels import SLIM, names_width, text_width
-from reports.charts.picture import WIDTH, Picture, key, note, picture, sign
+from reports.charts.picture import WIDTH, Picture, fixed, key, note, picture
 from reports.charts.style import PRINT
+from reports.charts.vega import Chart, Spec
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS, Metric
 from reports.page.text import clean
@@ -55,10 +57,6 @@ class Panel:
         """All metrics that belong to it, per form."""
         return [found for found in (self.metrics, self.quartiles, self.tails) if found]
 
-    def written(self, value: float | None) -> str | None:
-        """A figure in its unit."""
-        return None if value is None else show.figure(self.metric, value)
-
 
 def _one(name: str, *, log: bool = False) -> Panel:
     return Panel(name=name, title=METRICS[name].label, metrics={DEPLOYED: name}, log=log)
@@ -82,29 +80,7 @@ PANELS = (
     _one("stored_bytes", log=True),
 )
 
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """A figure of one configuration over its seeds.
-
-    Attributes:
-        arm: whose.
-        form: of the model: ``deployed`` or ``before deployment``.
-        median: over the seeds.
-        low: the smallest.
-        high: the largest.
-        tail: median of the 95th percentile, where there is one.
-    """
-
-    arm: str
-    form: str
-    median: float
-    low: float
-    high: float
-    tail: float | None
-
-
-Runs = Mapping[str, Sequence[TrialRecord]]
+Runs: TypeAlias = Mapping[str, Sequence[TrialRecord]]
 """The runs of one configuration per arm."""
 
 
@@ -119,57 +95,31 @@ def measured(runs: Sequence[TrialRecord], name: str) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def spreads(panel: Panel, runs: Runs) -> list[Spread]:
-    """A panel's figures, of the arms that have any."""
-    found = []
+def cost_rows(panel: Panel, runs: Runs) -> list[Spec]:
+    """What a panel draws: a figure per arm and form over its seeds, where any was measured.
+
+    ``median``, ``low`` and ``high`` are over the seeds, ``tail`` is the median of the 95th
+    percentile; ``end`` is where the text begins.
+    """
+    found: list[Spec] = []
     for arm, mine in runs.items():
+        forms: list[Spec] = []
         for form, name in panel.metrics.items():
-            known = measured(mine, name)
-            late = measured(mine, panel.tails[form]) if panel.tails else []
-            if known:
-                found.append(
-                    Spread(
-                        arm=arm,
-                        form=form,
-                        median=float(statistics.median(known)),
-                        low=min(known),
-                        high=max(known),
-                        tail=float(statistics.median(late)) if late else None,
-                    )
-                )
+            known, late = measured(mine, name), measured(mine, panel.tails.get(form, name))
+            if not known:
+                continue
+            low, high, median = min(known), max(known), float(statistics.median(known))
+            tail = float(statistics.median(late)) if panel.tails and late else None
+            text, least, most = (show.figure(panel.metric, one) for one in (median, low, high))
+            forms.append({
+                "panel": panel.name, "arm": clean(arm), "form": form,
+                "median": median, "low": low, "high": high, "tail": tail,
+                "text": text, "range": f"{least} to {most}",
+                "late": None if tail is None else show.figure(panel.metric, tail),
+            })  # fmt: skip
+        end = max((max(row["high"], row["tail"] or 0.0) for row in forms), default=0.0)
+        found += [{**row, "end": end} for row in forms]
     return found
-
-
-def panels(analysis: Analysis) -> list[Panel]:
-    """Those that have anything to show."""
-    return [panel for panel in PANELS if spreads(panel, leaders(analysis))]
-
-
-def cost_rows(runs: Runs, of: Sequence[Panel] = PANELS) -> list[Spec]:
-    """What the panels draw; ``end`` is where the text begins."""
-    drawn: list[Spec] = []
-    for panel in of:
-        found = spreads(panel, runs)
-        ends: dict[str, float] = {}
-        for one in found:
-            ends[one.arm] = max(ends.get(one.arm, 0.0), one.high, one.tail or 0.0)
-        drawn += [
-            {
-                "panel": panel.name,
-                "arm": clean(one.arm),
-                "form": one.form,
-                "median": one.median,
-                "low": one.low,
-                "high": one.high,
-                "tail": one.tail,
-                "end": ends[one.arm],
-                "text": panel.written(one.median),
-                "range": f"{panel.written(one.low)} to {panel.written(one.high)}",
-                "late": panel.written(one.tail),
-            }
-            for one in found
-        ]
-    return drawn
 
 
 def cost(analysis: Analysis, panel: Panel) -> Chart:
@@ -180,37 +130,32 @@ def cost(analysis: Analysis, panel: Panel) -> Chart:
     runs = leaders(analysis)
     log = {"type": "log", "nice": False, "padding": 12}
     scale = log if panel.log else {"zero": True, "nice": False}
-    forms = {one.form for one in spreads(panel, runs)}
-    layers = _layers(analysis.run, panel, forms, scale, by_row([*runs]))
-    return layered(*layers, height=max(1, len(runs)) * ROW, sources=("costs",))
+    layers = _layers(analysis.run, panel, cost_rows(panel, runs), scale, vega.by_row([*runs]))
+    return vega.chart(*layers, height=max(1, len(runs)) * ROW)
 
 
-def _layers(run: Run, panel: Panel, forms: set[str], scale: Spec, y: Spec) -> Iterator[Spec]:
-    def layer(form: str, mark: Spec, x: str, **encoding: Spec | list[Spec]) -> Spec:
-        along = {"field": x, "type": "quantitative", "scale": scale, "axis": None}
+def _layers(run: Run, panel: Panel, costs: Sequence[Spec], scale: Spec, y: Spec) -> Iterator[Spec]:
+    def one(form: str, mark: Spec, x: str, **encoding: Spec | list[Spec]) -> Spec:
         mine = f"datum.panel === '{panel.name}' && datum.form === '{form}'"
-        return {
-            "data": {"name": "costs"},
-            "transform": [{"filter": mine}],
-            "mark": mark,
-            "encoding": {"x": along, "y": y, **encoding},
-        }
+        place = {"x": vega.number(x, None, **scale), "y": y}
+        return vega.layer("costs", mark, {**place, **encoding}, where=mine)
 
-    titles = tooltip(
+    told = vega.tooltip(
         arm="title", form="form", text="median", range="over seeds", late="95th percentile"
     )
+    forms = {row["form"] for row in costs}
     for form, height, opacity in ((UNDEPLOYED, 19, 0.3), (DEPLOYED, 11, 0.9)):
         if form in forms:
             bar = {"type": "bar", "height": height, "cornerRadiusEnd": 2}
             point = {"type": "point", "filled": True, "size": 80}
             mark = {**(point if panel.log else bar), "opacity": opacity}
-            yield layer(form, mark, "median", **by_arm(run, "color"), tooltip=titles)
-    yield layer(DEPLOYED, {"type": "rule", "style": "spread"}, "low", x2={"field": "high"})
+            yield one(form, mark, "median", **vega.by_arm(run, "color"), tooltip=told)
+    yield one(DEPLOYED, {"type": "rule", "style": "measured"}, "low", x2={"field": "high"})
     if panel.tails:
-        tick = {"type": "tick", "style": "spread", "orient": "vertical", "size": 9}
-        yield layer(DEPLOYED, tick, "tail")
-    text = {"type": "text", "style": "value", "align": "left", "dx": 6}
-    yield layer(DEPLOYED, text, "end", text={"field": "text"})
+        tick = {"type": "tick", "style": "measured", "orient": "vertical", "size": 9}
+        yield one(DEPLOYED, tick, "tail")
+    text = {"type": "text", "style": "note", "align": "left", "dx": 6}
+    yield one(DEPLOYED, text, "end", text={"field": "text"})
 
 
 def timed_rows(analysis: Analysis) -> list[Row]:
@@ -223,47 +168,40 @@ def timing_picture(analysis: Analysis) -> Picture:
 
     Before any test they are of the best trials of the search. Says so if a device was shared.
     """
-    runs: dict[str, Sequence[TrialRecord]] = {}
-    for row in timed_rows(analysis):
-        if row.entry:
-            runs[row.arm] = row.entry.confirmed.runs
-        elif row.chosen:
-            runs[row.arm] = [row.chosen]
-    drawn, height, y = PANELS[:3], ROW * len(runs), by_row([*runs])
-    titles = ("training", f"1 {analysis.run.study.words.example}", "in batches")
-    costs = cost_rows(runs, drawn)
-    texts = [
-        max(
-            (text_width(row["text"], 11 * SLIM) for row in costs if row["panel"] == panel.name),
-            default=0,
-        )
-        for panel in drawn
-    ]
-    longest = (WIDTH - names_width(runs) - sum(texts) - 75) / len(drawn)
+    run = analysis.run
+    runs: Runs = {
+        row.arm: row.entry.confirmed.runs if row.entry else [row.chosen]
+        for row in timed_rows(analysis)
+        if row.chosen
+    }
+    titles = ("training", f"1 {run.study.words.example}", "in batches")
+    costs = [cost_rows(panel, runs) for panel in PANELS[:3]]
+    texts = [max((text_width(row["text"], 11 * SLIM) for row in one), default=0) for one in costs]
+    bar = (WIDTH - names_width(runs) - sum(texts) - 82) / len(titles)
     layers: list[Spec] = []
     marks, left = [], 0.0
-    for panel, title, text in zip(drawn, titles, texts, strict=True):
-        found = spreads(panel, runs)
-        widest = max((max(one.high, one.tail or 0.0) for one in found), default=1.0)
-        scale = {"domain": [0, widest], "nice": False, "range": [left, left + longest]}
-        layers += _layers(analysis.run, panel, {one.form for one in found}, scale, y)
+    for panel, title, drawn, text in zip(PANELS, titles, costs, texts, strict=False):
+        widest = max((row["end"] for row in drawn), default=1.0)
+        scale = {"domain": [0, widest], "nice": False, "range": [left, left + bar]}
+        layers += _layers(run, panel, drawn, scale, vega.by_row([*runs]))
         marks.append(note(title, left, -8, fontWeight="bold"))
-        left += longest + text + 22
-    bar = {"shape": "M-1,-.7H1V.7H-1Z", "size": 200, "fill": PRINT["soft"]}
+        left += bar + text + 22
+    height = ROW * len(runs)
+    whole = vega.chart(*layers, height=height)
+    whole.spec["resolve"] = {"scale": {"x": "independent"}}
+    block = {"shape": "M-1,-.7H1V.7H-1Z", "size": 200, "fill": PRINT["soft"]}
     signs = {
-        "median": [sign("symbol", **bar, opacity=0.9)],
-        "before deployment": [sign("symbol", **bar, opacity=0.3)],
-        "smallest to largest seed": [sign("rule", stroke=PRINT["ink"], opacity=0.7)],
-        "95th percentile": [sign("symbol", shape="M0,-1V1", size=80, stroke=PRINT["ink"])],
+        "median": fixed("symbol", **block, opacity=0.9),
+        "before deployment": fixed("symbol", **block, opacity=0.3),
+        "smallest to largest seed": fixed("rule", stroke=PRINT["ink"], opacity=0.75),
+        "95th percentile": fixed("symbol", shape="M0,-1V1", size=80, stroke=PRINT["ink"]),
     }
     is_shared = shared(timed(analysis)) > 0
-    chart = layered(*layers, height=height, sources=("costs",))
-    chart.spec["resolve"] = {"scale": {"x": "independent"}}
     return picture(
-        analysis.run,
-        chart,
+        run,
+        whole,
         "Times (device shared: not comparable)" if is_shared else "Time to train and to answer",
-        {"costs": costs},
+        {"costs": [row for drawn in costs for row in drawn]},
         marks=[*marks, *key(signs, top=height + 22, columns=2)],
         width=left,
         autosize="pad",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reports.analysis import Analysis
-from reports.charts.chart import Chart
 from reports.charts.comparison import pairs_picture, seeds_picture
 from reports.charts.cost import PANELS, cost, timed_rows, timing_picture
 from reports.charts.front import pareto, pareto_picture
@@ -14,6 +13,7 @@ from reports.charts.knobs import knobs
 from reports.charts.learning import curves, learning_curves, learning_picture
 from reports.charts.picture import Picture
 from reports.charts.progress import expected, expected_picture, hypervolume, hypervolume_picture
+from reports.charts.vega import Chart
 
 
 def page_charts(analysis: Analysis, lines: int) -> dict[str, Chart]:
@@ -23,11 +23,8 @@ def page_charts(analysis: Analysis, lines: int) -> dict[str, Chart]:
         analysis: the run.
         lines: most trials of an arm that are drawn as lines.
     """
-    found = {
-        "pareto": pareto(analysis),
-        "curves": curves(analysis.run, lines),
-        "knobs": knobs(lines),
-    }
+    run = analysis.run
+    found = {"pareto": pareto(analysis), "curves": curves(run, lines), "knobs": knobs(lines)}
     if analysis.hypervolume_by_trial:
         found["hypervolume"] = hypervolume(analysis)
     if analysis.expected_best:
@@ -35,31 +32,21 @@ def page_charts(analysis: Analysis, lines: int) -> dict[str, Chart]:
     return found | {f"cost-{panel.name}": cost(analysis, panel) for panel in PANELS}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """A picture of the report.
-
-    Attributes:
-        draw: draws it.
-        has_data: whether there is anything to draw.
-    """
+class Drawing(NamedTuple):
+    """A picture of the report: what draws it, and whether there is anything to draw."""
 
     draw: Callable[[Analysis], Picture]
     has_data: Callable[[Analysis], object]
 
 
 DRAWINGS = {
-    "pareto": Drawing(draw=pareto_picture, has_data=lambda analysis: True),
-    "seeds": Drawing(draw=seeds_picture, has_data=lambda analysis: analysis.leaders),
-    "pairwise": Drawing(draw=pairs_picture, has_data=lambda analysis: analysis.pairs),
-    "learning": Drawing(draw=learning_picture, has_data=learning_curves),
-    "timing": Drawing(draw=timing_picture, has_data=timed_rows),
-    "hypervolume": Drawing(
-        draw=hypervolume_picture, has_data=lambda analysis: analysis.hypervolume_by_trial
-    ),
-    "expected_best": Drawing(
-        draw=expected_picture, has_data=lambda analysis: analysis.expected_best
-    ),
+    "pareto": Drawing(pareto_picture, lambda analysis: True),
+    "seeds": Drawing(seeds_picture, lambda analysis: analysis.leaders),
+    "pairwise": Drawing(pairs_picture, lambda analysis: analysis.pairs),
+    "learning": Drawing(learning_picture, learning_curves),
+    "timing": Drawing(timing_picture, timed_rows),
+    "hypervolume": Drawing(hypervolume_picture, lambda analysis: analysis.hypervolume_by_trial),
+    "expected_best": Drawing(expected_picture, lambda analysis: analysis.expected_best),
 }
 """All pictures by the name of their files; the first is in every report."""
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-STEPS = (11, 16, 23, 33, 48, 68, 94, 128, 170)
-"""Distances from the point to the label's near edge, in pixels."""
-
-FAR = 16
-"""Distance beyond which a line should lead to the label."""
+_STEPS = (11, 16, 23, 33, 48, 68, 94, 128, 170)
+"""Distances from the point to the label's near edge, in pixels; beyond 16 a line leads to it."""
 
 _DIRECTIONS = ((0, -1), (-1, -1), (1, -1), (1, 0), (-1, 0), (0, 1), (1, 1), (-1, 1))
 """Above is tried first: a chosen trial has its arm's other trials below it."""
+
+SLIM = 6 / 7
+"""Width of text to that of the same in bold."""
 
 
 class Box(NamedTuple):
@@ -70,41 +70,28 @@ def place(labels: Sequence[Label], obstacles: Sequence[Box], frame: Box) -> list
         obstacles: boxes that should stay free.
         frame: box that labels stay inside.
     """
-    taken = list(obstacles)
-    places = []
+    taken, places = list(obstacles), []
     for label in labels:
-        best = min(
-            _candidates(label), key=lambda spot: _cost(spot.box(label).padded(2), taken, frame)
-        )
-        places.append(best)
-        taken.append(best.box(label).padded(2))
+
+        def cost(spot: Place, label: Label = label) -> float:
+            box = spot.box(label).padded(2)
+            outside = box.overlap(box) - box.overlap(frame)
+            covered = sum(box.overlap(other) for other in taken)
+            # Half a square pixel is a rounding error, not a collision.
+            return round(covered + 10 * outside, 1) if covered + outside > 0.5 else 0.0
+
+        places.append(min(_candidates(label), key=cost))
+        taken.append(places[-1].box(label).padded(2))
     return places
 
 
 def _candidates(label: Label) -> Iterator[Place]:
-    for step in STEPS:
+    for step in _STEPS:
         for right, down in _DIRECTIONS:
             away = step * (0.75 if right and down else 1.0)
             near_x, near_y = label.x + right * away, label.y + down * away
             x, y = near_x + right * label.width / 2, near_y + down * label.height / 2
-            yield Place(x, y, near_x, near_y, step > FAR)
-
-
-def _cost(box: Box, taken: Sequence[Box], frame: Box) -> float:
-    area = (box.right - box.left) * (box.bottom - box.top)
-    outside = area - box.overlap(frame)
-    covered = sum(box.overlap(other) for other in taken)
-    # Half a square pixel is a rounding error, not a collision.
-    return round(covered + 10 * outside, 1) if covered + outside > 0.5 else 0.0
-
-
-def names_width(arms: Iterable[str]) -> float:
-    """At most so wide are the names of a chart's rows, which ``by_row`` cuts off at 110 pixels."""
-    return min(110.0, max(text_width(arm, 12 * SLIM) for arm in arms))
-
-
-SLIM = 6 / 7
-"""Width of text to that of the same in bold."""
+            yield Place(x, y, near_x, near_y, step > 16)
 
 
 def text_width(text: str, size: float) -> float:
@@ -118,3 +105,8 @@ def text_width(text: str, size: float) -> float:
         0.79 if letter.isupper() else 0.612
         for letter in text
     )  # fmt: skip
+
+
+def names_width(arms: Iterable[str]) -> float:
+    """At most so wide are the names of a chart's rows, which ``by_row`` cuts off at 110 pixels."""
+    return min(110.0, max(text_width(arm, 12 * SLIM) for arm in arms))

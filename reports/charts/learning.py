@@ -7,8 +7,9 @@ import statistics
 from bench.records.study_record import Run
 from bench.records.trial_record import TrialRecord
 from reports.analysis import Analysis
-from reports.charts.chart import Chart, Spec, by_arm, faintness, guessing, layered, tooltip
+from reports.charts import vega
 from reports.charts.picture import Picture, picture
+from reports.charts.vega import Chart, Spec
 from reports.leaderboard import rows
 from reports.page.text import clean
 
@@ -22,16 +23,13 @@ def curves(run: Run, lines: int) -> Chart:
         run: all records.
         lines: most trials of an arm that are drawn.
     """
-    place = {
-        **_place(run, "epoch", None),
-        "tooltip": tooltip(trial="title", kind="of", best="best validation accuracy|.3f"),
-    }
-    return layered(
-        guessing(run.study.chance, place["y"]),
-        _lines(run, "curves", "search", place, 1, faintness(lines, 12, 0.4)),
-        _lines(run, "curves", "fresh seed", place, 1.8, 0.95),
+    place = _place(run, "epoch", None)
+    told = vega.tooltip(trial="title", kind="of", best="best validation accuracy|.3f")
+    return vega.chart(
+        vega.guessing(run.study.chance, place["y"]),
+        _lines(run, "search", {**place, "tooltip": told}, 1, vega.faintness(lines, 12, 0.4)),
+        _lines(run, "fresh seed", {**place, "tooltip": told}, 1.8, 0.95),
         height=150,
-        sources=("curves",),
     )
 
 
@@ -40,65 +38,40 @@ def chosen(run: Run) -> Chart:
 
     Needs the source ``curves`` with the kinds ``seed`` and ``mean``.
     """
-    place = _place(run, "epoch (0: before training)", "validation accuracy")
-    place["x"] = {**place["x"], "scale": {**place["x"]["scale"], "padding": 10}}
-    signs: Spec = {
-        "data": {"name": "curves"},
-        "transform": [{"filter": "datum.kind === 'mean'"}],
-        "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1},
-        "encoding": {**place, **by_arm(run, "color", "shape")},
-    }
-    return layered(
-        guessing(run.study.chance, place["y"]),
-        _lines(run, "curves", "seed", place, 0.8, 0.4),
-        _lines(run, "curves", "mean", place, 2, 1),
-        signs,
+    place = _place(run, "epoch (0: before training)", "validation accuracy", padding=10)
+    sign = {"type": "point", "filled": True, "size": 36, "opacity": 1}
+    signs = {**place, **vega.by_arm(run, "color", "shape")}
+    return vega.chart(
+        vega.guessing(run.study.chance, place["y"]),
+        _lines(run, "seed", place, 0.8, 0.4),
+        _lines(run, "mean", place, 2, 1),
+        vega.layer("curves", sign, signs, where="datum.kind === 'mean'"),
         height=230,
-        sources=("curves",),
     )
 
 
-def _place(run: Run, x_title: str, y_title: str | None) -> Spec:
+def _place(run: Run, x_title: str, y_title: str | None, padding: int = 0) -> Spec:
     epochs = run.study.settings.epochs
-    axis = {"title": x_title, "format": "d", "tickMinStep": 1, "tickCount": min(7, epochs)}
-    return {
-        "x": {
-            "field": "epoch",
-            "type": "quantitative",
-            "scale": {"domain": [0, epochs], "nice": False},
-            "axis": {**axis, "grid": False},
-        },
-        "y": {
-            "field": "accuracy",
-            "type": "quantitative",
-            "scale": {"domain": _reach(run), "nice": False},
-            "axis": {"title": y_title, "format": ".2f", "tickCount": 4, "grid": True},
-        },
-    }
+    axis = {"title": x_title, "format": "d", "tickMinStep": 1, "grid": False}
+    axis["tickCount"] = min(7, epochs)
+    x = vega.number("epoch", axis, domain=[0, epochs], nice=False, padding=padding)
+    return {"x": x, "y": vega.share("accuracy", y_title, domain=_reach(run), nice=False)}
 
 
 def _reach(run: Run) -> list[float]:
     """Ends of the axis on which every curve and guessing lie."""
-    accuracies = [run.study.chance]
-    for record in (*run.searched, *run.confirmed):
-        if record.accuracy:
-            accuracies += (record.accuracy.before, *record.accuracy.per_epoch)
-    low, high = min(accuracies), max(accuracies)
+    known = [record.accuracy for record in (*run.searched, *run.confirmed) if record.accuracy]
+    reached = [value for accuracy in known for value in (accuracy.before, *accuracy.per_epoch)]
+    low, high = min([run.study.chance, *reached]), max([run.study.chance, *reached])
     pad = max(0.01, (high - low) * 0.05)
     return [max(0.0, low - pad), min(1.0, high + pad)]
 
 
-def _lines(run: Run, source: str, kind: str, place: Spec, width: float, opacity: float) -> Spec:
-    return {
-        "data": {"name": source},
-        "transform": [{"filter": f"datum.kind === '{kind}'"}],
-        "mark": {"type": "line", "clip": True, "strokeWidth": width, "strokeOpacity": opacity},
-        "encoding": {
-            **place,
-            **by_arm(run, "color"),
-            "detail": {"field": "trial", "type": "nominal"},
-        },
-    }
+def _lines(run: Run, kind: str, place: Spec, width: float, opacity: float) -> Spec:
+    line = {"type": "line", "clip": True, "strokeWidth": width, "strokeOpacity": opacity}
+    one = {"detail": {"field": "trial", "type": "nominal"}}
+    encoding = {**place, **vega.by_arm(run, "color"), **one}
+    return vega.layer("curves", line, encoding, where=f"datum.kind === '{kind}'")
 
 
 def learning_curves(analysis: Analysis) -> dict[str, list[list[float]]]:
@@ -121,17 +94,13 @@ def _curve(record: TrialRecord) -> list[float]:
 
 
 def learning_picture(analysis: Analysis) -> Picture:
-    """The chart of all chosen configurations."""
+    """The chart of all chosen configurations; a mean ends with the shortest of its seeds."""
     found = learning_curves(analysis)
-    drawn = []
+    drawn: list[Spec] = []
     for arm, seeds in found.items():
         mean = [statistics.fmean(values) for values in zip(*seeds, strict=False)]
-        named = [*((f"{arm} {n}", "seed", curve) for n, curve in enumerate(seeds)),
-                 (arm, "mean", mean)]  # fmt: skip
-        drawn += [
-            {"arm": clean(arm), "trial": trial, "kind": kind, "epoch": n, "accuracy": accuracy}
-            for trial, kind, curve in named
-            for n, accuracy in enumerate(curve)
-        ]
+        for place, curve in enumerate([mean, *seeds]):
+            one = {"arm": clean(arm), "trial": place, "kind": "seed" if place else "mean"}
+            drawn += [one | {"epoch": n, "accuracy": value} for n, value in enumerate(curve)]
     title = "Learning curves of the chosen configurations"
     return picture(analysis.run, chosen(analysis.run), title, {"curves": drawn}, arms=[*found])

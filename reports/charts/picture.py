@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.records.study_record import Run
-from reports.charts.chart import Chart, Spec, arm_names
 from reports.charts.labels import SLIM, text_width
 from reports.charts.style import COLOURS, FONT, PRINT, config
+from reports.charts.vega import Chart, Spec, arm_names
 from reports.escape import plain, without_folders
 from reports.page.text import clean
 
 WIDTH = 432
 """In pixels, of a picture as wide as a column of a two-column paper, 3.5 inches."""
 
-_POINTS = 7 / 12
+POINTS = 7 / 12
 """Points (1/72 inch) to a pixel: text of 12 pixels is printed at 7 points."""
 
 
@@ -55,24 +55,26 @@ def picture(
     """
     import vl_convert
 
-    study, names = run.study, arm_names(run)
-    parts = (study.name, study.model, study.dataset)
+    names = (run.study.name, run.study.model, run.study.dataset)
     spec = {
         **chart.spec,
         "width": WIDTH,
         **size,
         "background": "white",
-        "title": {"text": title, "subtitle": "  ·  ".join(short(part, 22) for part in parts)},
-        "datasets": {name: list(rows) for name, rows in data.items()},
-        "config": config(len(names), FONT, _colour),
+        "title": {"text": title, "subtitle": "  ·  ".join(short(name, 22) for name in names)},
+        "datasets": data,
+        "config": config(len(arm_names(run)), FONT, _colour),
     }
     compiled = vl_convert.vegalite_to_vega(spec)
     compiled["marks"] += marks
     if arms:
-        compiled["legends"] = [_legend([clean(arm) for arm in names if arm in arms])]
-    svg = vl_convert.vega_to_svg(compiled)
-    png = vl_convert.svg_to_png(svg, scale=_POINTS, ppi=300)
-    return Picture(png=_repacked(png), svg=_for_print(svg).encode())
+        compiled["legends"] = [_legend([clean(arm) for arm in arm_names(run) if arm in arms])]
+    # Nothing lies outside; clipping takes time, and Vega numbers it on from chart to chart.
+    clips = r'<clipPath.*?</clipPath>| clip-path="[^"]*"'
+    svg = re.sub(clips, "", vl_convert.vega_to_svg(compiled))
+    png = vl_convert.svg_to_png(svg, scale=POINTS, ppi=300)
+    size_in_points = re.sub(r'(width|height)="([\d.]+)"', _in_points, svg, count=2)
+    return Picture(png=_repacked(png), svg=size_in_points.encode())
 
 
 def _colour(name: str) -> str:
@@ -81,55 +83,25 @@ def _colour(name: str) -> str:
 
 
 def _legend(arms: Sequence[str]) -> Spec:
-    longest = max(map(len, arms))
-    rows = math.ceil(len(arms) / max(1, min(4, 60 // (longest + 4))))
-    return {
-        "fill": "color",
-        "shape": "shape",
-        "values": arms,
-        "orient": "bottom",
-        "columns": math.ceil(len(arms) / rows),
-        "columnPadding": 14,
-        "rowPadding": 3,
-        "labelColor": PRINT["ink"],
-        "labelFontSize": 11,
-        "labelLimit": 110,
-        "symbolSize": 50,
-        "symbolStrokeWidth": 0,
-    }
+    most = max(1, min(4, 60 // (4 + max(map(len, arms)))))
+    rows = math.ceil(len(arms) / most)
+    grid = {"columns": math.ceil(len(arms) / rows), "columnPadding": 14, "rowPadding": 3}
+    labels = {"labelColor": PRINT["ink"], "labelFontSize": 11, "labelLimit": 110}
+    symbols = {"fill": "color", "shape": "shape", "symbolSize": 50, "symbolStrokeWidth": 0}
+    return {"values": arms, "orient": "bottom", **grid, **labels, **symbols}
 
 
-def _for_print(svg: str) -> str:
-    """The SVG with its size in points, and without traces of what was drawn before it."""
-
-    def sized(found: re.Match[str]) -> str:
-        width, height = (f"{float(pixels) * _POINTS:.2f}pt" for pixels in found.groups())
-        return f'width="{width}" height="{height}"'
-
-    svg = re.sub(r'width="([\d.]+)" height="([\d.]+)"', sized, svg, count=1)
-    # Vega goes on counting from chart to chart.
-    places: dict[str, str] = {}
-    return re.sub(
-        r'(?:(?<=id=")|(?<=url\(#))clip\d+',
-        lambda found: places.setdefault(found[0], f"clip{len(places)}"),
-        svg,
-    )
+def _in_points(found: re.Match[str]) -> str:
+    return f'{found[1]}="{float(found[2]) * POINTS:.2f}pt"'
 
 
 def _repacked(png: bytes) -> bytes:
-    """The same picture in a third of the bytes: vl_convert packs fast rather than small."""
-    chunks, place = [], 8
-    while place < len(png):
-        (length,) = struct.unpack_from(">I", png, place)
-        chunks.append((png[place + 4 : place + 8], png[place + 8 : place + 8 + length]))
-        place += 12 + length
-    pixels = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))
-    head = [(kind, data) for kind, data in chunks if kind not in (b"IDAT", b"IEND")]
-    packed = png[:8]
-    for kind, data in (*head, (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")):
-        packed += struct.pack(">I", len(data)) + kind + data
-        packed += struct.pack(">I", zlib.crc32(kind + data))
-    return packed
+    """The same picture in half of the bytes or less: vl_convert packs fast rather than small."""
+    start = png.index(b"IDAT")
+    (length,) = struct.unpack(">I", png[start - 4 : start])
+    data = b"IDAT" + zlib.compress(zlib.decompress(png[start + 4 : start + 4 + length]))
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    return png[: start - 4] + chunk + png[start + 8 + length :]
 
 
 def short(text: str, longest: int) -> str:
@@ -139,7 +111,7 @@ def short(text: str, longest: int) -> str:
 
 
 def fixed(kind: str, **values: Any) -> Spec:
-    """A mark of Vega that no data decides, such as a sign of a legend."""
+    """A mark of Vega that no data decides; ``key`` gives it a place if it has none."""
     return {"type": kind, "encode": {"enter": {name: {"value": v} for name, v in values.items()}}}
 
 
@@ -149,18 +121,11 @@ def note(text: str, x: float, y: float, **values: Any) -> Spec:
     return fixed("text", text=text, x=x, y=y, **look, **values)
 
 
-def sign(kind: str, **look: Any) -> Spec:
-    """What ``key`` explains: a symbol, or a rule across."""
-    return {"type": kind, "look": look}
-
-
-def key(
-    signs: Mapping[str, Sequence[Spec]], *, top: float, left: float = 0, columns: int = 3
-) -> list[Spec]:
+def key(signs: Mapping[str, Spec], *, top: float, left: float = 0, columns: int = 3) -> list[Spec]:
     """What the signs of a chart mean, in rows below it.
 
     Args:
-        signs: marks by what they mean; they are moved to their place.
+        signs: by what they mean: symbols, or rules across.
         top: middle of the first row, in pixels of the chart.
         left: of the first column, likewise.
         columns: in which they stand.
@@ -170,10 +135,10 @@ def key(
     for column in range(columns):
         mine = texts[column::columns]
         for row, text in enumerate(mine):
-            y = top + 16 * row
-            for mark in signs[text]:
-                ends = {"x": left, "x2": left + 18} if mark["type"] == "rule" else {"x": left + 9}
-                found.append(fixed(mark["type"], y=y, **ends, **mark["look"]))
+            y, mark = top + 16 * row, signs[text]
+            ends = {"x": left, "x2": left + 18} if mark["type"] == "rule" else {"x": left + 9}
+            place = fixed(mark["type"], y=y, **ends)["encode"]["enter"]
+            found.append({**mark, "encode": {"enter": mark["encode"]["enter"] | place}})
             found.append(note(text, left + 24, y))
-        left += 38 + max(text_width(text, 11 * SLIM) for text in [*mine, ""])
+        left += 38 + max((text_width(text, 11 * SLIM) for text in mine), default=0)
     return found

@@ -46,35 +46,21 @@ def config(arms: int, font: str, colour: Callable[[str], str]) -> dict[str, Any]
         colour: what a name (of ``PRINT``, ``arm-0`` …, ``ramp-0`` … ``ramp-3``) stands for.
     """
     ink, soft, faint, rule, grid, panel = map(colour, PRINT)
-    text = {"font": font, "fontSize": 12}
+    note = {"font": font, "fontSize": 11, "color": soft}
+    name = {"font": font, "fontSize": 12, "fontWeight": 600}
+    paper = {"fill": panel, "stroke": panel, "strokeWidth": 4}
+    axis = {"domainColor": rule, "gridColor": grid, "tickColor": rule, "tickSize": 4}
+    labels = {"labelColor": soft, "labelFontSize": 12, "labelPadding": 5}
+    titles = {"titleColor": soft, "titleFontSize": 12, "titleFontWeight": 400, "titlePadding": 10}
+    subtitle = {"subtitleColor": soft, "subtitleFontSize": 11, "subtitlePadding": 5}
+    title = {"anchor": "start", "frame": "bounds", "color": ink, "fontSize": 15, "offset": 14}
     return {
         "background": None,
         "padding": 4,
         "font": font,
         "view": {"stroke": None},
-        "axis": {
-            "domainColor": rule,
-            "gridColor": grid,
-            "tickColor": rule,
-            "labelColor": soft,
-            "titleColor": soft,
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": 400,
-            "titlePadding": 10,
-            "tickSize": 4,
-            "labelPadding": 5,
-        },
-        "title": {
-            "anchor": "start",
-            "frame": "bounds",
-            "color": ink,
-            "fontSize": 15,
-            "subtitleColor": soft,
-            "subtitleFontSize": 11,
-            "subtitlePadding": 5,
-            "offset": 14,
-        },
+        "axis": {**axis, **labels, **titles},
+        "title": {**title, **subtitle},
         "range": {
             "category": [colour(f"arm-{place}") for place in range(arms)],
             "symbol": [SHAPES[place % len(SHAPES)] for place in range(arms)],
@@ -82,23 +68,13 @@ def config(arms: int, font: str, colour: Callable[[str], str]) -> dict[str, Any]
         },
         "style": {
             "chance": {"color": faint, "strokeDash": [3, 3], "strokeWidth": 1},
-            "note": {**text, "color": soft, "fontSize": 11},
             "front": {"color": ink, "strokeWidth": 1.4},
-            "seed": {"color": ink, "opacity": 0.75},
-            "under": {"color": panel},
-            "halo-name": {
-                **text,
-                "fill": panel,
-                "stroke": panel,
-                "strokeWidth": 4,
-                "fontWeight": 600,
-            },
-            "name": {**text, "fill": ink, "fontWeight": 600},
-            "spread": {"color": ink, "opacity": 0.7},
-            "mean": {"color": ink},
-            "value": {**text, "color": soft, "fontSize": 11},
-            "tick": {**text, "color": soft, "fontSize": 11},
-            "halo": {**text, "color": panel, "stroke": panel, "strokeWidth": 4, "fontSize": 11},
+            "measured": {"color": ink, "opacity": 0.75},
+            "under": {"color": panel, "opacity": 0.85},
+            "name": {**name, "fill": ink},
+            "halo-name": {**name, **paper},
+            "note": note,
+            "halo": {**note, **paper},
             "axes": {"gridColor": faint, "labelColor": ink, "labelFontWeight": 600, "color": faint},
         },
     }

@@ -9,9 +9,9 @@ from bench.records.study_record import Run
 from bench.records.trial_record import TrialRecord
 from bench.space import LEARNING_RATE, Value
 from reports.analysis import Analysis
-from reports.charts.chart import arm_names
-from reports.charts.cost import cost_rows, leaders
+from reports.charts.cost import PANELS, cost_rows, leaders
 from reports.charts.front import entry_rows, front_rows
+from reports.charts.vega import arm_names
 from reports.metrics import METRICS
 from reports.page.text import clean
 from reports.standings import completed
@@ -38,7 +38,7 @@ def page_data(analysis: Analysis) -> dict[str, Json]:
         "curves": curves(run, trials),
         "entries": entry_rows(analysis),
         "front": front_rows(analysis),
-        "costs": cost_rows(leaders(analysis)),
+        "costs": [row for panel in PANELS for row in cost_rows(panel, leaders(analysis))],
         "hypervolume": series(analysis.hypervolume_by_trial),
         "expected": series(analysis.expected_best),
     }

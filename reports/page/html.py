@@ -16,10 +16,10 @@ from bench.metrics import METRICS
 from bench.records.trial_record import TrialRecord
 from reports import facts, results, show
 from reports.analysis import Analysis
-from reports.charts.chart import arm_names
-from reports.charts.cost import panels
+from reports.charts.cost import PANELS, cost_rows, leaders
 from reports.charts.gallery import page_charts
 from reports.charts.style import config
+from reports.charts.vega import arm_names
 from reports.devices import device_note
 from reports.escape import Markdown, without_folders
 from reports.leaderboard import rows
@@ -73,7 +73,7 @@ def _drawings(analysis: Analysis) -> dict[str, Any]:
         "looks": page_parts.looks(run),
         "strips": page_parts.strips(analysis.leaders),
         "matrix": page_parts.matrix(analysis),
-        "panels": panels(analysis),
+        "panels": [panel for panel in PANELS if cost_rows(panel, leaders(analysis))],
         "shown_arm": _most_searched(analysis),
         "drawn": drawn,
         "most_drawn": DRAWN,

@@ -9,8 +9,8 @@ from itertools import cycle
 from bench.records.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry, Pair
-from reports.charts.chart import arm_names
 from reports.charts.style import COLOURS, SHAPES
+from reports.charts.vega import arm_names
 
 
 @dataclass(frozen=True, kw_only=True)

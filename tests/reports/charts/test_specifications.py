@@ -9,9 +9,9 @@ import vl_convert
 
 from bench.records.study_record import BaselineScore, Run
 from reports.analysis import Analysis, analyse
-from reports.charts.chart import Chart, arm_names, by_arm, faintness
 from reports.charts.front import domains, entry_rows, front_rows, pareto
 from reports.charts.gallery import page_charts
+from reports.charts.vega import Chart, arm_names, by_arm, faintness
 from reports.page.parts import looks
 from tests.helpers.busy import IMPORTANCES, busy_run
 from tests.helpers.records import study, trial

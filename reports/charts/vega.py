@@ -1,4 +1,4 @@
-"""What all charts have in common.
+"""What the charts are built of: parts of Vega-Lite.
 
 A chart is a Vega-Lite specification without data and colours. The page puts in its own, so that its
 charts share one copy of the trials and follow its light and dark look; a picture puts in those of
@@ -35,14 +35,14 @@ class Chart:
     marks: tuple[Spec, ...] = ()
 
 
-def layered(*layers: Spec, height: int, params: Sequence[Spec] = (), **more: Any) -> Chart:
+def chart(*layers: Spec, height: int, params: Sequence[Spec] = (), **more: Any) -> Chart:
     """A chart as wide as its place on the page.
 
     Args:
         *layers: from bottom to top.
         height: in pixels.
         params: of Vega-Lite.
-        **more: ``sources`` and ``marks`` of the chart.
+        **more: ``marks`` of the chart.
     """
     spec = {
         # Names the version; nothing is loaded from there.
@@ -53,7 +53,44 @@ def layered(*layers: Spec, height: int, params: Sequence[Spec] = (), **more: Any
         "params": list(params),
         "layer": list(layers),
     }
-    return Chart(spec=spec, **more)
+    names = dict.fromkeys(layer["data"].get("name") for layer in layers)
+    return Chart(spec=spec, sources=tuple(filter(None, names)), **more)
+
+
+def layer(
+    source: str, mark: Spec, encoding: Spec, *, where: str = "", name: str = "", **more: Any
+) -> Spec:
+    """Marks of the rows of a source, or of those ``where`` a condition holds.
+
+    Args:
+        source: name of the data; empty for a mark that is drawn once.
+        mark: of Vega-Lite, as are the others.
+        encoding: what each channel shows.
+        where: an expression of Vega.
+        name: under which the page finds the marks.
+        **more: such as ``params``.
+    """
+    data: Spec = {"name": source} if source else {"values": [{}]}
+    found = {"data": data, "mark": mark, "encoding": encoding, **more}
+    if where:
+        found["transform"] = [{"filter": where}]
+    return {"name": name, **found} if name else found
+
+
+def number(field: str, axis: Spec | None, **scale: Any) -> Spec:
+    """A channel of numbers on an axis."""
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
+
+
+def share(field: str, title: str | None, **scale: Any) -> Spec:
+    """A channel of accuracies or other shares, whose axis need not begin at zero."""
+    axis = {"title": title, "format": ".2f", "tickCount": 6, "grid": True}
+    return number(field, axis, zero=False, **scale)
+
+
+def at(value: float, channel: Spec) -> Spec:
+    """A fixed value on the scale of a channel."""
+    return {**{key: part for key, part in channel.items() if key != "field"}, "datum": value}
 
 
 def arm_names(run: Run) -> tuple[str, ...]:
@@ -70,12 +107,9 @@ def by_arm(run: Run, *channels: str) -> Spec:
 
 def by_row(arms: Sequence[str]) -> Spec:
     """An upright axis with a row per arm, the first at the top."""
-    return {
-        "field": "arm",
-        "type": "nominal",
-        "scale": {"domain": [clean(arm) for arm in arms], "padding": 0},
-        "axis": {"title": None, "domain": False, "ticks": False, "labelLimit": 110},
-    }
+    scale = {"domain": [clean(arm) for arm in arms], "padding": 0}
+    axis = {"title": None, "domain": False, "ticks": False, "labelLimit": 110}
+    return {"field": "arm", "type": "nominal", "scale": scale, "axis": axis}
 
 
 ISOLATED: Spec = {"name": "isolated", "value": None}
@@ -98,33 +132,11 @@ def tooltip(**titles: str) -> list[Spec]:
     lines = []
     for name, text in titles.items():
         title, _, form = text.partition("|")
-        lines.append({"field": name, "title": title} | ({"format": form} if form else {}))
-    return [line | ({"type": "quantitative"} if "format" in line else {}) for line in lines]
-
-
-def share(field: str, title: str, **scale: Any) -> Spec:
-    """An axis of accuracies or other shares, which need not begin at zero."""
-    return {
-        "field": field,
-        "type": "quantitative",
-        "scale": {"zero": False, **scale},
-        "axis": {"title": title, "format": ".2f", "tickCount": 6, "grid": True},
-    }
-
-
-ONCE: Spec = {"values": [{}]}
-"""Data of a mark that is drawn once."""
+        line = {"field": name, "title": title}
+        lines.append(line | ({"format": form, "type": "quantitative"} if form else {}))
+    return lines
 
 
 def guessing(chance: float, y: Spec) -> Spec:
     """A line across at the accuracy of guessing, on the scale of ``y``."""
-    return {
-        "data": ONCE,
-        "mark": {"type": "rule", "style": "chance", "clip": True},
-        "encoding": {"y": at(chance, y)},
-    }
-
-
-def at(value: float, channel: Spec) -> Spec:
-    """A fixed value on the scale of an encoding."""
-    return {**{key: part for key, part in channel.items() if key != "field"}, "datum": value}
+    return layer("", {"type": "rule", "style": "chance", "clip": True}, {"y": at(chance, y)})
