@@ -76,12 +76,12 @@ def _search(analysis: Analysis, point: Spec) -> Spec:
     run = analysis.run
     drag = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > window:pointermove!"
     zoom = {"type": "interval", "translate": drag, "zoom": "wheel![event.ctrlKey || event.metaKey]"}
-    strongest = 0.45 if analysis.entries else 0.65
-    whole = {"test": "datum.status === 'completed'", "value": 0.8}
+    strength = vega.faintness(len(run.searched), MANY, 0.55 if analysis.entries else 0.65)
+    whole = {"test": "datum.status === 'completed'", "value": round(0.8 * strength, 3)}
     encoding = {
         **point,
         **vega.by_arm(run, "fill", "stroke", "shape"),
-        "opacity": {"value": vega.faintness(len(run.searched), MANY, strongest)},
+        "strokeOpacity": {"value": strength},
         "fillOpacity": {"condition": whole, "value": 0},
         "tooltip": vega.tooltip(
             trial="title",

@@ -9,10 +9,15 @@ from reports.analysis import Analysis
 from reports.charts.comparison import pairs_picture, seeds_picture
 from reports.charts.cost import PANELS, cost, timed_rows, timing_picture
 from reports.charts.front import pareto, pareto_picture
-from reports.charts.knobs import knobs
 from reports.charts.learning import curves, learning_curves, learning_picture
 from reports.charts.picture import Picture
-from reports.charts.progress import expected, expected_picture, hypervolume, hypervolume_picture
+from reports.charts.search import (
+    expected,
+    expected_picture,
+    hypervolume,
+    hypervolume_picture,
+    knobs,
+)
 from reports.charts.vega import Chart
 
 

@@ -56,6 +56,7 @@ def config(arms: int, font: str, colour: Callable[[str], str]) -> dict[str, Any]
     title = {"anchor": "start", "frame": "bounds", "color": ink, "fontSize": 15, "offset": 14}
     return {
         "background": None,
+        "aria": False,  # whoever shows a chart names it; of ten thousand signs none needs a name
         "padding": 4,
         "font": font,
         "view": {"stroke": None},

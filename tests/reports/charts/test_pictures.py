@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -97,8 +97,10 @@ def test_a_run_has_the_pictures_it_has_data_for() -> None:
 
 
 @pytest.mark.parametrize("make", [_busy, _crowd, _published, _searched])
-def test_every_arm_is_named_once_and_no_name_covers_another_or_a_sign(make: object) -> None:
-    analysis = make()  # type: ignore[operator]
+def test_every_arm_is_named_once_and_no_name_covers_another_or_a_sign(
+    make: Callable[[], Analysis],
+) -> None:
+    analysis = make()
     svg = pareto_of(analysis).svg
     bold = [item for item in texts(svg) if item.get("font-weight") == "bold"]
     names = [item for item in bold if item.get("font-size") == "12px" and not item.get("stroke")]
