@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.records.study_record import Run
 from reports.analysis import analyse
-from reports.figures.gallery import gallery
+from reports.charts.gallery import pictures
 from reports.frames import fit_for_csv
 from reports.page.html import html_report
 from reports.tables import (
@@ -39,12 +39,12 @@ def render(run: Run, importances: Mapping[str, Mapping[str, float]]) -> dict[str
         "search": search_table(run),
         "search_pareto": search_pareto_table(run),
     }
-    pictures = gallery(analysis)
+    drawn = pictures(analysis)
     return {
         "report.md": report(analysis).encode(),
         "report.html": html_report(analysis).encode(),
         "leaderboard.tex": latex_tables(analysis).encode(),
         **{f"{name}.csv": fit_for_csv(one) for name, one in tables.items() if one is not None},
-        **{f"{name}.png": picture.png for name, picture in pictures.items()},
-        **{f"{name}.svg": picture.svg for name, picture in pictures.items()},
+        **{f"{name}.png": picture.png for name, picture in drawn.items()},
+        **{f"{name}.svg": picture.svg for name, picture in drawn.items()},
     }

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from bench.records.study_record import Run
 from bench.records.trial_record import TrialRecord
 from bench.space import LEARNING_RATE, Choice, Value
-from reports import show
-from reports.analysis import Analysis, Entry
-from reports.front import points
+from reports.analysis import Analysis
+from reports.charts.cost import PANELS, cost_rows, leaders
+from reports.charts.front import entry_rows, front_rows
+from reports.charts.vega import arm_names
 from reports.metrics import METRICS
-from reports.page.chart_parts import arm_names
-from reports.page.charts_of_cost import cost_rows
-from reports.page.charts_of_front import domains
 from reports.page.text import clean
 from reports.standings import completed
 
@@ -38,9 +36,9 @@ def page_data(analysis: Analysis) -> dict[str, Json]:
         "axes": {clean(arm): axes(run, arm) for arm in run.study.spaces},
         "drawn": drawn(run, trials),
         "curves": curves(run, trials),
-        "entries": [entry_row(entry) for entry in analysis.entries],
+        "entries": entry_rows(analysis),
         "front": front_rows(analysis),
-        "costs": cost_rows(analysis),
+        "costs": [row for panel in PANELS for row in cost_rows(panel, leaders(analysis))],
         "hypervolume": series(analysis.hypervolume_by_trial),
         "expected": series(analysis.expected_best),
     }
@@ -156,48 +154,6 @@ def _curve(record: TrialRecord, place: int) -> list[float | None]:
     accuracy = record.accuracy
     told = (accuracy.before, *accuracy.per_epoch) if accuracy else ()
     return [place, *(number(share) for share in told)]
-
-
-def entry_row(entry: Entry) -> dict[str, Json]:
-    """A tested candidate as the Pareto chart shows it."""
-    accuracy, latency = entry.accuracy, entry.cost("inference_ms_p50")
-    within = show.interval(accuracy.low, accuracy.high)
-    front = show.probability(entry.front_probability)
-    return {
-        "arm": clean(entry.arm),
-        "name": clean(entry.arm) if entry.rank is not None else "",
-        "trial": clean(entry.confirmed.name),
-        "knobs": clean(show.knobs(entry.confirmed.trial.values)),
-        "accuracy": number(accuracy.value),
-        "low": number(accuracy.low),
-        "high": number(accuracy.high),
-        "told": f"{show.share(accuracy.value)} (95 %: {within})",
-        "seeds": f"{len(entry.seeds.values)} of {len(entry.confirmed.seeds)}",
-        "parameters": entry.confirmed.trained_parameters,
-        "latency": None if latency is None else show.milliseconds(latency),
-        "place": entry.place,
-        "placed": f"{entry.place} (probability of front {front})",
-    }
-
-
-def front_rows(analysis: Analysis) -> list[dict[str, Json]]:
-    """The step line of the front to the right edge: of tested candidates, else of the search."""
-    found: Iterable[tuple[float, float]] = [
-        (entry.confirmed.trained_parameters, entry.accuracy.value)
-        for entry in analysis.entries
-        if entry.on_front
-    ] or [
-        (point.trained_parameters, point.accuracy)
-        for point in points(analysis.run.searched)
-        if point.on_front
-    ]
-    steps = sorted(found)
-    (_, right), _ = domains(analysis)
-    return [{"parameters": x, "accuracy": number(y)} for x, y in (*steps, *_end(steps, right))]
-
-
-def _end(steps: Sequence[tuple[float, float]], right: float) -> list[tuple[float, float]]:
-    return [(right, steps[-1][1])] if steps else []
 
 
 def series(by_arm: dict[str, tuple[float, ...]]) -> dict[str, list[float | None]]:

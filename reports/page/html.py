@@ -16,6 +16,10 @@ from bench.metrics import METRICS
 from bench.records.trial_record import TrialRecord
 from reports import facts, results, show
 from reports.analysis import Analysis
+from reports.charts.cost import PANELS, cost_rows, leaders
+from reports.charts.gallery import page_charts
+from reports.charts.style import config
+from reports.charts.vega import arm_names
 from reports.devices import device_note
 from reports.escape import Markdown, without_folders
 from reports.leaderboard import rows
@@ -25,9 +29,6 @@ from reports.page import parts as page_parts
 from reports.page import tables as page_tables
 from reports.page import tables_of_results
 from reports.page import text as page_text
-from reports.page.chart_parts import arm_names
-from reports.page.charts import charts
-from reports.page.charts_of_cost import PANELS, spreads
 from reports.page.data import DRAWN, all_trials, page_data
 from reports.page.text import clean
 from reports.text import cautions, findings, notes
@@ -65,16 +66,18 @@ def html_report(analysis: Analysis) -> str:
 def _drawings(analysis: Analysis) -> dict[str, Any]:
     run, data = analysis.run, page_data(analysis)
     drawn = {arm: len(data["drawn"][clean(arm)]) for arm in arm_names(run)}
-    specs = charts(analysis, max(drawn.values(), default=0))
+    specs = page_charts(analysis, max(drawn.values(), default=0))
+    data["charts"] = {name: vars(chart) for name, chart in specs.items()}
+    data["look"] = config(len(arm_names(run)), "--sans", "--{}".format)
     return {
         "looks": page_parts.looks(run),
         "strips": page_parts.strips(analysis.leaders),
         "matrix": page_parts.matrix(analysis),
-        "panels": [panel for panel in PANELS if spreads(panel, analysis.leaders)],
+        "panels": [panel for panel in PANELS if cost_rows(panel, leaders(analysis))],
         "shown_arm": _most_searched(analysis),
         "drawn": drawn,
         "most_drawn": DRAWN,
-        "data": page_text.json({**data, "charts": {name: vars(c) for name, c in specs.items()}}),
+        "data": page_text.json(data),
     }
 
 

@@ -9,23 +9,8 @@ from itertools import cycle
 from bench.records.study_record import Run
 from reports import show
 from reports.analysis import Analysis, Entry, Pair
-from reports.figures.style import COLOURS, MARKERS
-from reports.page.chart_parts import arm_names
-
-SHAPES = {
-    "o": "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
-    "s": "M-.86,-.86H.86V.86H-.86Z",
-    "^": "M0,-1.05L1,.8H-1Z",
-    "D": "M0,-1.15L1.15,0L0,1.15L-1.15,0Z",
-    "v": "M0,1.05L1,-.8H-1Z",
-    ">": "M1.05,0L-.8,1V-1Z",
-    "p": "M0,-1.05L1,-.32L.62,.85H-.62L-1,-.32Z",
-    "<": "M-1.05,0L.8,1V-1Z",
-    "h": "M0,-1.1L.95,-.55V.55L0,1.1L-.95,.55V-.55Z",
-    "P": "M-.38,-1.1H.38V-.38H1.1V.38H.38V1.1H-.38V.38H-1.1V-.38H-.38Z",
-    "X": "M-1,-.5L-.5,-1L0,-.5L.5,-1L1,-.5L.5,0L1,.5L.5,1L0,.5L-.5,1L-1,.5L-.5,0Z",
-}
-"""The markers of the printed figure as SVG paths, about two units wide: for legends and charts."""
+from reports.charts.style import COLOURS, SHAPES
+from reports.charts.vega import arm_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +33,8 @@ class Look:
 def looks(run: Run) -> list[Look]:
     """Of all arms: colours and signs of the printed figure."""
     return [
-        Look(arm=arm, light=colour, dark=brighter(colour), shape=SHAPES[marker])
-        for arm, colour, marker in zip(arm_names(run), cycle(COLOURS), cycle(MARKERS), strict=False)
+        Look(arm=arm, light=colour, dark=brighter(colour), shape=shape)
+        for arm, colour, shape in zip(arm_names(run), cycle(COLOURS), cycle(SHAPES), strict=False)
     ]
 
 

@@ -6,8 +6,8 @@ import itertools
 
 from reports import show
 from reports.analysis import Analysis, Entry
+from reports.charts.cost import DEPLOYED, PANELS, UNDEPLOYED, measured
 from reports.metrics import METRICS
-from reports.page.charts_of_cost import DEPLOYED, PANELS, UNDEPLOYED, measured
 from reports.table import Cell, Table
 
 
@@ -35,7 +35,7 @@ def _over_seeds(entry: Entry, name: str | None) -> Cell | None:
     median = entry.cost(name) if name else None
     if name is None or median is None:
         return None
-    found = measured(entry, name)
+    found = measured(entry.confirmed.runs, name)
     low, high = min(found), max(found)
     middle, *ends = (show.figure(METRICS[name], value) for value in (median, low, high))
     return Cell(text=middle, sort=median, within=None if low == high else " to ".join(ends))

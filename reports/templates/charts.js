@@ -7,40 +7,15 @@ const probe = document.createElement("span");
 probe.hidden = true;
 document.body.append(probe);
 
-/** A colour of the style sheet as it is now. */
-function colour(name) {
-  probe.style.color = `var(--${name})`;
+/** What a variable of the style sheet stands for now: letters, or a colour. */
+function styled(name) {
+  if (name === "--sans") return getComputedStyle(root).getPropertyValue(name);
+  probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 }
 
-/** Vega's configuration: the page's colours, letters and signs. */
-function look() {
-  const [ink, soft, faint, rule, grid, panel] = ["ink", "soft", "faint", "rule", "grid", "panel"].map(colour);
-  const font = getComputedStyle(document.body).fontFamily;
-  const signs = [...document.querySelectorAll("#pareto .legend path")].map((path) => path.getAttribute("d"));
-  const text = { font, fontSize: 12 };
-  return {
-    background: null,
-    padding: 4,
-    font,
-    view: { stroke: null },
-    axis: { domainColor: rule, gridColor: grid, tickColor: rule, labelColor: soft, titleColor: soft, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, titlePadding: 10, tickSize: 4, labelPadding: 5 },
-    range: { category: page.arms.map((_, place) => colour(`arm-${place}`)), symbol: signs, ramp: [0, 1, 2, 3].map((place) => colour(`ramp-${place}`)) },
-    style: {
-      chance: { color: faint, strokeDash: [3, 3], strokeWidth: 1 },
-      note: { ...text, color: soft, fontSize: 11 },
-      front: { color: ink, strokeWidth: 1.4 },
-      under: { color: panel },
-      "halo-name": { ...text, fill: panel, stroke: panel, strokeWidth: 4, fontWeight: 600 },
-      name: { ...text, fill: ink, fontWeight: 600 },
-      spread: { color: ink, opacity: 0.7 },
-      value: { ...text, color: soft, fontSize: 11 },
-      tick: { ...text, color: soft, fontSize: 11 },
-      halo: { ...text, color: panel, stroke: panel, strokeWidth: 4, fontSize: 11 },
-      axes: { gridColor: faint, labelColor: ink, labelFontWeight: 600, color: faint },
-    },
-  };
-}
+/** Vega's configuration, in which Python has put names of those variables. */
+const look = () => JSON.parse(JSON.stringify(page.look), (_, value) => String(value).startsWith("--") ? styled(value) : value);
 
 const tooltip = { theme: "page", disableDefaultStyle: true };
 

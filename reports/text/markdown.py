@@ -12,9 +12,9 @@ from bench.metrics import METRICS
 from bench.records.trial_record import TrialRecord
 from reports import facts, results
 from reports.analysis import Analysis
+from reports.charts.gallery import picture_names
 from reports.devices import device_note
 from reports.escape import Markdown, fenced, without_folders
-from reports.figures.gallery import drawn
 from reports.standings import stopped_early
 from reports.text import appendix, cautions, findings, notes, sections
 from reports.text.markdown_table import safe, shown
@@ -32,7 +32,7 @@ def report(analysis: Analysis) -> str:
         study=run.study,
         words=run.study.words,
         goal=METRICS[run.study.objective].label,
-        image=partial(_image, drawn(analysis)),
+        image=partial(_image, picture_names(analysis)),
         together=_together,
         flagged=_flagged,
         apart=_apart,

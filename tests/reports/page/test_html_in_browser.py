@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page
 from bench.records.study_record import Run
 from bench.records.trial_record import Status
 from reports.analysis import Analysis, analyse
+from reports.charts.labels import Box
 from reports.page.html import html_report
 from tests.helpers.browser import browser as start
 from tests.helpers.browser import column, inks, opened, point, printed
@@ -77,6 +79,18 @@ def test_pointing_at_a_configuration_shows_its_figures(page: Page, analysis: Ana
     assert f"{entry.accuracy.value:.3f} (95 %: {entry.accuracy.low:.3f} to" in text
     assert f"{entry.confirmed.trained_parameters:,}" in text
     assert entry.place in text
+
+
+def test_names_of_arms_find_their_place_beside_the_points(page: Page) -> None:
+    found = page.locator("[data-chart=pareto]").evaluate(
+        """one => one.view.scenegraph().root.items[0].items
+            .filter((mark) => mark.marktype === "text" && mark.name !== "note_marks").at(-1).items
+            .filter((item) => item.text && item.opacity !== 0)
+            .map(({ text, bounds }) => [text, bounds.x1, bounds.y1, bounds.x2, bounds.y2])"""
+    )
+    assert sorted(text for text, *_ in found) == ["adapter", "full", "lora"]
+    for (_, *one), (_, *other) in itertools.combinations(found, 2):
+        assert not Box(*one).overlap(Box(*other))
 
 
 def test_a_legend_isolates_an_arm_in_every_chart(page: Page) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from reports.figures.style import COLOURS
+from reports.charts.style import COLOURS, PRINT, config
 from reports.page.html import source
 from reports.page.parts import brighter
 
@@ -15,7 +15,7 @@ READABLE, VISIBLE = 4.5, 3.0
 
 VARIABLE = re.compile(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)")
 TEXT = re.compile(r"(?<![\w-])color: var\(--([\w-]+)\)")
-TEXT_OF_CHARTS = re.compile(r"\.\.\.text, (?:color|fill): (\w+)|(?:label|title)Color: (\w+)")
+TITLES = {"color", "labelcolor", "titlecolor", "subtitlecolor"}
 BACKGROUNDS = ("paper", "panel")
 
 
@@ -37,9 +37,12 @@ def _colours(look: str) -> dict[str, str]:
 
 
 def _colours_of_text() -> set[str]:
-    found = TEXT_OF_CHARTS.findall(source("charts.js"))
-    names = {*TEXT.findall(source("report.css")), *(name for pair in found for name in pair)}
-    return names - {"", "panel"}  # paper under letters
+    charts = config(1, "a font", str)
+    styles = [style for style in charts["style"].values() if "fontSize" in style]
+    names = {style.get("color") or style.get("fill") for style in styles}
+    for part in ("axis", "title"):
+        names |= {value for key, value in charts[part].items() if key.lower() in TITLES}
+    return {*TEXT.findall(source("report.css")), *names} - {"panel"}  # paper under letters
 
 
 def test_contrast_is_that_of_the_standard() -> None:
@@ -63,3 +66,8 @@ def test_text_can_be_read_on_paper_and_panels(look: str) -> None:
 def test_colours_of_arms_can_be_seen_on_dark_paper() -> None:
     panel = _colours("dark")["panel"]
     assert all(contrast(brighter(colour), panel) >= VISIBLE for colour in COLOURS)
+
+
+def test_text_and_lines_of_pictures_can_be_read_on_white() -> None:
+    assert min(contrast(PRINT[name], "#ffffff") for name in ("ink", "soft")) >= READABLE
+    assert contrast(PRINT["faint"], "#ffffff") >= VISIBLE

@@ -12,7 +12,7 @@ import pytest
 from bench.records.study_record import BudgetSpent, Halving, Run, StudyRecord
 from bench.records.trial_record import Status, TrialRecord
 from reports.analysis import analyse
-from reports.figures.timing import timed_rows
+from reports.charts.cost import timed_rows
 from reports.text.markdown import report as report_of
 from tests.helpers.busy import IMPORTANCES, busy_run
 from tests.helpers.records import broken, one_seed_run, realistic, study, trial

@@ -1,0 +1,1 @@
+"""Charts of a report: one description each, for the page and as PNG and SVG."""
