@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
+from scipy.special import stdtrit
+
 from bench.records.study_record import StudyRecord
 from reports.analysis import Analysis, Entry
 from reports.leaderboard import BY_RANK
 from reports.metrics import metric
 from reports.metrics import tested as objective
-from reports.statistics.pairwise import ALPHA, p_of_no_difference
+from reports.statistics.pairwise import ALPHA, holm, p_of_no_difference
 from reports.statistics.uncertainty import CONFIDENCE, Estimate, difference
 
 Reached: TypeAlias = Literal["low", "mean"]
@@ -177,10 +179,8 @@ def lower_end(estimate: Estimate, among: int) -> float:
         estimate: one of them.
         among: how many they are, at least 1; of 1 it is the end of the interval itself.
     """
-    from scipy.stats import t
-
     tail = (1 - CONFIDENCE) / 2
-    widened, alone = t.isf([tail / among, tail], estimate.freedom)
+    widened, alone = stdtrit(estimate.freedom, [tail / among, tail])
     return estimate.value - (estimate.value - estimate.low) * float(widened / alone)
 
 
@@ -221,8 +221,6 @@ def versus(analysis: Analysis, chosen: Entry) -> dict[str, Versus]:
     Where both lead their arms, the figures are those of the analysis; the others are corrected by
     Holm's method among themselves.
     """
-    from statsmodels.stats.multitest import multipletests
-
     found: dict[str, Versus] = {}
     left: list[tuple[Entry, Estimate, float]] = []
     for other in analysis.entries:
@@ -235,7 +233,7 @@ def versus(analysis: Analysis, chosen: Entry) -> dict[str, Versus]:
         first, second = chosen.confirmed.right("test"), other.confirmed.right("test")
         apart = difference(first, second)
         left.append((other, apart, p_of_no_difference(first, second, apart)))
-    corrected = multipletests([p for *_, p in left], ALPHA, method="holm")[1] if left else ()
+    corrected = holm([p for *_, p in left])
     for (other, apart, _), p in zip(left, corrected, strict=True):
         found[other.confirmed.name] = Versus(
             other=other, difference=apart, p=float(p), is_different=bool(p < ALPHA)

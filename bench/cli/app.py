@@ -225,8 +225,8 @@ def launch(  # noqa: PLR0913 - one parameter per option
 
     The same command again goes on where the run folder stands. Ctrl-C leaves the job alone.
     """
-    from bench.cli.launch import Launch
-    from bench.cli.launch import launch as run
+    from bench.cli.remote.launch import Launch
+    from bench.cli.remote.launch import launch as run
 
     asked = Launch(
         study=study,
@@ -253,7 +253,7 @@ def attach(
 
     The exit code is that of its sweep.
     """
-    from bench.cli.attach import attach as run
+    from bench.cli.remote.jobs import attach as run
 
     raise typer.Exit(run(job, cluster, insecure=bool(insecure_cluster), as_lines=plain))
 
@@ -261,7 +261,7 @@ def attach(
 @app.command()
 def jobs(cluster: Cluster = None, insecure_cluster: Insecure = None) -> None:
     """List the sweeps that were launched on a cluster."""
-    from bench.cli.jobs import list_jobs
+    from bench.cli.remote.jobs import list_jobs
 
     raise typer.Exit(list_jobs(cluster, insecure=bool(insecure_cluster)))
 
@@ -269,7 +269,7 @@ def jobs(cluster: Cluster = None, insecure_cluster: Insecure = None) -> None:
 @app.command()
 def stop(job: Job = None, cluster: Cluster = None, insecure_cluster: Insecure = None) -> None:
     """End a job with a report of what there is. Launching the study again goes on."""
-    from bench.cli.jobs import stop as run
+    from bench.cli.remote.jobs import stop as run
 
     raise typer.Exit(run(job, cluster, insecure=bool(insecure_cluster)))
 
@@ -287,7 +287,7 @@ def fetch(
     insecure_cluster: Insecure = None,
 ) -> None:
     """Bring the run folder of a job to this machine."""
-    from bench.cli.fetch import fetch as run
+    from bench.cli.remote.fetch import fetch as run
 
     raise typer.Exit(
         run(job, cluster, to, checkpoints=checkpoints, insecure=bool(insecure_cluster))
@@ -300,7 +300,7 @@ def pack(
     checkpoints: Annotated[bool, typer.Option("--checkpoints")] = False,
 ) -> None:
     """Print a run folder for ``fetch``."""
-    from bench.cli.pack import pack as print_folder
+    from bench.cli.remote.fetch import pack as print_folder
 
     raise typer.Exit(print_folder(run, checkpoints=checkpoints))
 
@@ -381,10 +381,10 @@ def leaderboard(
 ) -> None:
     """Print the leaderboard of a run."""
     if watch or every:
-        from bench.cli.watch_board import watch_leaderboard
+        from bench.cli.leaderboard import watch_leaderboard
 
         raise typer.Exit(watch_leaderboard(run, sort, every))
-    from bench.cli.inspect import show_leaderboard
+    from bench.cli.leaderboard import show_leaderboard
 
     raise typer.Exit(show_leaderboard(run, sort))
 
@@ -400,7 +400,7 @@ def status(run: Run, as_json: Json = None) -> None:
 @app.command()
 def report(run: Run) -> None:
     """Write the report of a run again from its records."""
-    from bench.cli.inspect import rewrite_report
+    from bench.cli.report import rewrite_report
 
     raise typer.Exit(rewrite_report(run))
 
@@ -408,7 +408,7 @@ def report(run: Run) -> None:
 @app.command()
 def strategies(model: Model = None) -> None:
     """List the strategies: knobs, paper, and parameters trained on a model."""
-    from bench.cli.inspect import list_strategies
+    from bench.cli.strategies import list_strategies
 
     raise typer.Exit(list_strategies(model or "bundled"))
 
@@ -427,7 +427,7 @@ def datasets(
     label_column: LabelColumn = None,
 ) -> None:
     """List the known datasets, or describe one: sizes, shares of answers, baselines, examples."""
-    from bench.cli.inspect import describe_dataset, list_datasets
+    from bench.cli.datasets import describe_dataset, list_datasets
 
     columns = {"text": text_column, "pair": pair_column, "label": label_column}
     raise typer.Exit(describe_dataset(name, model, task, columns) if name else list_datasets())
@@ -508,7 +508,7 @@ def export(
 
     What was written is loaded again and has to give the logits of the trial's own model.
     """
-    from bench.cli.export import Wanted, export_trial
+    from bench.cli.models.export import Wanted, export_trial
 
     wanted = Wanted(run=run, trial=trial, to=to, form=form, model=model, as_json=bool(as_json))
     raise typer.Exit(export_trial(wanted))
@@ -542,11 +542,11 @@ def predict(
 
     Computes in float32. Where the rows have right answers, accuracy and other metrics are told.
     """
-    from bench.cli.predict import Request, predict_rows
+    from bench.cli.models.predict import RowsToAnswer, predict_rows
     from bench.task import Columns
 
     columns = Columns(text=text_column, pair=pair_column, label=label_column)
-    request = Request(
+    request = RowsToAnswer(
         export=export, data=data, to=out, columns=columns, model=model, as_json=bool(as_json)
     )
     raise typer.Exit(predict_rows(request))
@@ -572,8 +572,8 @@ def train(
     For as many epochs as after which the trial was best, on its learning-rate schedule. No test
     example is learnt from.
     """
-    from bench.cli.export import Wanted
-    from bench.cli.train import train_trial
+    from bench.cli.models.export import Wanted
+    from bench.cli.models.train import train_trial
 
     wanted = Wanted(run=run, trial=trial, to=to, form=form, model=model, as_json=bool(as_json))
     raise typer.Exit(train_trial(wanted, seed, dataset))

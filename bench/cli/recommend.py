@@ -5,31 +5,143 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import SOME_FAILED, SUCCESS, out
-from bench.cli.limits import make_wishes
 from bench.cli.recipe import command_for, inputs_of, program_for
-from bench.cli.recommend_document import LATENCY, advice_document, nothing_document
-from bench.errors import Faults, LedgerError
+from bench.errors import Faults, InputError, LedgerError
 from bench.plugins import file_name
 from bench.records.study_record import StudyRecord
 from bench.records.trial_record import TrialRecord
 from bench.storage.files import Location
 from bench.storage.ledger import Ledger
+from bench.units import amount
 from reports import show
 from reports.analysis import Analysis, Entry, analyse
-from reports.devices import device_line
+from reports.devices import device_line, devices_of
 from reports.escape import plain
 from reports.metrics import METRICS, besides_accuracy, metric
 from reports.metrics import tested as objective
 from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
 from reports.statistics.uncertainty import Estimate
 from reports.text.cautions import tested
+
+COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+BYTES = {
+    "": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kb": 10**3, "mb": 10**6, "gb": 10**9,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30,
+}  # fmt: skip
+MILLISECONDS = {"": 1, "ms": 1, "s": 1000}
+SHARES = {"": 1.0, "%": 0.01}
+
+OPTIONS = {
+    "--max-parameters": ("trained_parameters", COUNTS, "300k, 1.2M or 74113"),
+    "--max-ms": ("inference_ms_p50", MILLISECONDS, "5, 0.8ms or 1s"),
+    "--max-bytes": ("stored_bytes", BYTES, "5MB, 5MiB or 300000"),
+}
+"""Metric, units and examples of every limit."""
+
+ACCURACY = "--min-accuracy"
+
+
+def make_wishes(asked: Mapping[str, str | None]) -> Wishes:
+    """What is asked of a configuration.
+
+    Args:
+        asked: text per option of ``OPTIONS`` and ``ACCURACY``; ``None`` if it was not given.
+
+    Raises:
+        InputError: with a sentence per option that is no limit.
+    """
+    faults = Faults()
+    limits = []
+    for option, (name, units, examples) in OPTIONS.items():
+        text = asked.get(option)
+        most = None if text is None else amount(text, units)
+        if most is not None:
+            limits.append(Limit(option=option, metric=name, most=most))
+        elif text is not None:
+            faults.add(f"{option} {text}: must be a number above 0 such as {examples}")
+    text = asked.get(ACCURACY)
+    accuracy = None if text is None else amount(text, SHARES)
+    if text is not None and (accuracy is None or accuracy > 1):
+        faults.add(f"{ACCURACY} {text}: must be above 0 and at most 1, such as 0.6 or 60%")
+    faults.raise_any(InputError)
+    return Wishes(limits=tuple(limits), accuracy=accuracy)
+
+
+LATENCY = "inference_ms_p50"
+
+
+def advice_document(advice: Advice, wishes: Wishes, goals: Sequence[str]) -> dict[str, Any]:
+    """The configuration to take and what it was weighed against.
+
+    Args:
+        advice: the recommendation.
+        wishes: what was asked.
+        goals: metric on test that configurations are ordered by; none for accuracy.
+    """
+    return {
+        **_entry_document(advice.chosen),
+        **{name: advice.chosen.cost(name) for name in goals},
+        "asked": _wishes_document(wishes),
+        "among": advice.among,
+        "low_among": advice.low,
+        "reached": advice.reached,
+        "best": advice.best and _versus_document(advice.best),
+        "cheaper": [_versus_document(one) for one in advice.cheaper],
+    }
+
+
+def nothing_document(found: Nothing, wishes: Wishes) -> dict[str, Any]:
+    """What excludes every configuration, and the nearest miss."""
+    return {
+        "configuration": None,
+        "asked": _wishes_document(wishes),
+        "excluded": {
+            limit.option: [entry.confirmed.name for entry in entries]
+            for limit, entries in found.excluded
+        },
+        "inaccurate": [entry.confirmed.name for entry in found.inaccurate],
+        "nearest": _entry_document(found.nearest),
+    }
+
+
+def _wishes_document(wishes: Wishes) -> dict[str, float | None]:
+    limits = {limit.option: limit.most for limit in wishes.limits}
+    return {**limits, "--min-accuracy": wishes.accuracy}
+
+
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    trial = entry.confirmed.trial
+    runs = [run for run in entry.confirmed.runs if run.test]
+    return {
+        "configuration": trial.trial,
+        "arm": trial.arm,
+        "strategy": trial.strategy,
+        "knobs": trial.knobs,
+        "learning_rate": trial.learning_rate,
+        "accuracy": asdict(entry.accuracy),
+        "seeds": {str(run.seed): value
+                  for run, value in zip(runs, entry.seeds.values, strict=True)},
+        "front_probability": entry.front_probability,
+        "device_shared": entry.confirmed.was_shared,
+        "devices": devices_of(entry.confirmed.runs),
+        **{name: entry.cost(name) for name in ("trained_parameters", LATENCY, "stored_bytes")},
+    }  # fmt: skip
+
+
+def _versus_document(one: Versus) -> dict[str, Any]:
+    return {
+        **_entry_document(one.other),
+        "difference": asdict(one.difference),
+        "p": one.p,
+        "is_different": one.is_different,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +166,7 @@ def show_recommendation(folder: Location, asked: Mapping[str, str | None], *, as
 
     Args:
         folder: the run folder.
-        asked: text per option, see ``bench.cli.limits.make_wishes``.
+        asked: text per option, see ``bench.cli.recommend.make_wishes``.
         as_json: one JSON document instead.
 
     Raises:

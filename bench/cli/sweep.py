@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.board import watch
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
+from bench.cli.live_view import watch
 from bench.cluster.slots import Demand, Slots
 from bench.errors import Faults, LedgerError
 from bench.records.scrub import scrub

@@ -8,7 +8,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import optuna
 from optuna.distributions import (
@@ -29,8 +29,10 @@ from bench.storage.files import read_records
 from bench.storage.ledger import Ledger
 from bench.storage.locks import WHOLE, Share
 from bench.study.arm import Arm
-from bench.study.experiment import Experiment
 from bench.tune.rungs import Rungs
+
+if TYPE_CHECKING:
+    from bench.study.experiment import Experiment
 
 
 def objectives(record: TrialRecord) -> list[float]:

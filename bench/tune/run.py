@@ -18,7 +18,7 @@ from bench.records.events import Frozen, Narrowed, Observer, Opened
 from bench.records.spec import TrialSpec
 from bench.records.study_record import BudgetSpent, Candidate, Freeze, Run, StudyRecord
 from bench.records.trial_record import Status, TrialRecord
-from bench.storage.files import Location, rename, storage_error, write_whole
+from bench.storage.files import Location, rename, storage_error
 from bench.storage.ledger import Ledger, Records
 from bench.study.experiment import Experiment
 from bench.trackers.base import tracked
@@ -27,11 +27,10 @@ from bench.tune.budget import NO_BUDGET, Budget
 from bench.tune.confirmation import Confirmation, make_freeze, still_holds
 from bench.tune.driver import Dispatcher, Searched
 from bench.tune.gpu_share import SAYS, settle
-from bench.tune.importances import importances
 from bench.tune.plan import NothingLeft, Plan, make_plan
+from bench.tune.report import write_report
 from bench.tune.retry import USUAL_CARE, Care
 from bench.tune.worker import Scoring, worker_setup
-from reports.write import render
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -521,12 +520,6 @@ def _is_tested(stages: Stages, records: Iterable[TrialRecord]) -> bool:
     """Whether all that was frozen has answered the test questions."""
     freeze = stages.prepared.ledger.freeze()
     return freeze is not None and not untested(stages.study, freeze, records)
-
-
-def write_report(ledger: Ledger, run: Run) -> None:
-    """Writes every file of the report."""
-    for name, content in render(run, importances(run)).items():
-        write_whole(ledger.report_folder / name, content)
 
 
 def _weights(

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, chdtrc, stdtr, stdtrit
 
 from reports.confirmed import Right
 from reports.statistics.uncertainty import Estimate, difference
@@ -131,12 +133,15 @@ def _pairs(arms: Sequence[Answers]) -> tuple[Pair, ...]:
 
 
 def holm(found: Sequence[float]) -> list[float]:
-    """Probabilities corrected for there being several, after Holm 1979, in the same order."""
-    if len(found) < 2:
-        return list(found)
-    from statsmodels.stats.multitest import multipletests
+    """Probabilities corrected for there being several, after Holm 1979, in the same order.
 
-    return [float(p) for p in multipletests(found, ALPHA, method="holm")[1]]
+    The i-th smallest of n, counted from 0, becomes the largest (n − j) · p of those up to it.
+    """
+    corrected, so_far = list(found), 0.0
+    for rank, place in enumerate(sorted(range(len(found)), key=lambda place: found[place])):
+        so_far = max(so_far, min(1.0, (len(found) - rank) * found[place]))
+        corrected[place] = so_far
+    return corrected
 
 
 def p_of_no_difference(first: Right, second: Right, apart: Estimate) -> float:
@@ -147,29 +152,24 @@ def p_of_no_difference(first: Right, second: Right, apart: Estimate) -> float:
         second: answers to the same questions.
         apart: their difference.
     """
-    from scipy.stats import t
-
     if len(first) == len(second) == 1:
         return mcnemar_p(first[0], second[0])
-    return float(2 * t.sf(abs(apart.value) / apart.error, apart.freedom))
+    return float(2 * stdtr(apart.freedom, -abs(apart.value) / apart.error))
 
 
 def mcnemar_p(first: Right, second: Right) -> float:
-    """McNemar's exact test of two rows of answers to the same questions: ``(questions,)``."""
-    from statsmodels.stats.contingency_tables import mcnemar
+    """McNemar's exact test of two rows of answers to the same questions: ``(questions,)``.
 
-    table = [
-        [int((first & second).sum()), int((first & ~second).sum())],
-        [int((~first & second).sum()), int((~first & ~second).sum())],
-    ]
-    return float(mcnemar(table, exact=True).pvalue)
+    Of the questions that one of the two got right, the fewer ones are binomial with ½ (McNemar
+    1947, doi:10.1007/BF02295996).
+    """
+    alone, other = int((first & ~second).sum()), int((~first & second).sum())
+    return min(1.0, float(2 * bdtr(min(alone, other), alone + other, 0.5)))
 
 
 def detectable(apart: Estimate) -> float:
     """True difference that a two-sided test at 5 % finds with 80 % power: (t.975 + t.8) · error."""
-    from scipy.stats import t
-
-    return float(t.ppf([1 - ALPHA / 2, POWER], apart.freedom).sum()) * apart.error
+    return float(stdtrit(apart.freedom, [1 - ALPHA / 2, POWER]).sum()) * apart.error
 
 
 def _told_apart(first: Answers, second: Answers) -> tuple[int, int]:
@@ -190,8 +190,6 @@ def cochran(arms: Sequence[Answers]) -> tuple[float, ...]:
     Args:
         arms: their answers.
     """
-    from statsmodels.stats.contingency_tables import cochrans_q
-
     if len(arms) < 2:
         return ()
     rows = [dict(zip(arm.seeds, arm.right, strict=True)) for arm in arms]
@@ -200,6 +198,19 @@ def cochran(arms: Sequence[Answers]) -> tuple[float, ...]:
         if not all(seed in row for row in rows):
             continue
         table = np.array([row[seed] for row in rows]).T
-        alike = bool((table == table[:, :1]).all())
-        found.append(1.0 if alike else float(cochrans_q(table.astype(int)).pvalue))
+        found.append(_cochran_p(table.astype(int)))
     return tuple(found)
+
+
+def _cochran_p(table: npt.NDArray[np.int64]) -> float:
+    """Of k arms, with G right answers each and L right ones to each question: ``(questions, k)``.
+
+    Q = (k − 1)·(k·ΣG² − (ΣG)²) / (k·ΣL − ΣL²) is χ² with k − 1 degrees of freedom (Cochran 1950,
+    doi:10.1093/biomet/37.3-4.256).
+    """
+    arms, by_arm, by_question = table.shape[1], table.sum(axis=0), table.sum(axis=1)
+    spread = arms * by_question.sum() - (by_question**2).sum()
+    if not spread:  # all arms answered every question alike
+        return 1.0
+    q = (arms - 1) * (arms * (by_arm**2).sum() - by_arm.sum() ** 2) / spread
+    return float(chdtrc(arms - 1, q))

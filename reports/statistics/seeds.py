@@ -30,13 +30,12 @@ class Seeds:
     @classmethod
     def of(cls, values: Sequence[float]) -> Seeds:
         """Describes accuracies, at least one."""
-        from scipy.stats import trim_mean
-
+        cut = len(values) // 4
         return cls(
             values=tuple(values),
             mean=statistics.fmean(values),
             sd=statistics.stdev(values) if len(values) > 1 else None,
             low=min(values),
             high=max(values),
-            iqm=float(trim_mean(values, 0.25)),
+            iqm=statistics.fmean(sorted(values)[cut : len(values) - cut]),
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 from reports.confirmed import Right
 
@@ -145,8 +146,6 @@ def _student(
         seeded: answers whose seeds are random too.
         lowest: the smallest value possible.
     """
-    from scipy.stats import t
-
     squares = [(mean_squares(right), right) for right in seeded]
     added = sum((found.seeds - found.both) / right.size for found, right in squares)
     variance = of_questions + max(0.0, added)
@@ -155,7 +154,7 @@ def _student(
     fewest = min((len(right) - 1 for right in seeded), default=1)
     freedom = max(fewest, variance**2 / doubt)
     error = math.sqrt(variance)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
     return Estimate(
         value=value,
         low=max(lowest, value - half),
@@ -178,10 +177,12 @@ def wilson(right: int, questions: int, confidence: float = CONFIDENCE) -> tuple[
         questions: questions asked, at least 1.
         confidence: coverage asked for.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(right, questions, 1 - confidence, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
+    share, z = right / questions, NormalDist().inv_cdf((1 + confidence) / 2)
+    shrunk = 1 + z**2 / questions
+    centre = (share + z**2 / (2 * questions)) / shrunk
+    spread = share * (1 - share) / questions + z**2 / (4 * questions**2)
+    half = z * math.sqrt(spread) / shrunk
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _of_questions(value: float, questions: int, *, of_seeds: bool) -> Estimate:

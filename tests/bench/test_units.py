@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.cli.limits import BYTES, COUNTS, MILLISECONDS, SHARES
+from bench.cli.recommend import BYTES, COUNTS, MILLISECONDS, SHARES
 from bench.units import amount, duration, duration_of
 
 

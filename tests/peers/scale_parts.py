@@ -24,8 +24,8 @@ from bench.space import Value
 from bench.storage.files import to_json
 from bench.storage.ledger import Ledger
 from bench.study.arm import Arm
-from bench.tune.importances import importances
 from bench.tune.plan import Plan
+from bench.tune.report import importances
 from reports.text.terminal import leaderboard_view
 from reports.write import render
 from search_spaces.lora import SPACE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.storage.ledger import Ledger
-from bench.tune.importances import importances
+from bench.tune.report import importances
 from reports.write import render
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"

@@ -4,8 +4,7 @@ import io
 
 from rich.console import Console
 
-from bench.cli.board import View, watch
-from bench.cli.scene import Scene
+from bench.cli.live_view import Scene, View, watch
 from bench.data.tasks.multiple_choice import MultipleChoice
 from bench.records.events import (
     BudgetOver,

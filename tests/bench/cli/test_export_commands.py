@@ -154,7 +154,7 @@ def _best_epoch(run: Run, trial: str) -> int:
 def test_code_that_is_not_the_runs_is_told(
     command: Command, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.cli.chosen.code_fingerprint", lambda *_: "another")
+    monkeypatch.setattr("bench.cli.models.chosen.code_fingerprint", lambda *_: "another")
     code, _, err = command("export", made, "lora-000", "--to", "x")
     assert code == 0
     assert "is not that of the run any more" in err

@@ -7,9 +7,8 @@ import time
 import pytest
 from rich.console import Console
 
-from bench.cli import feed
-from bench.cli.board import View, watch
-from bench.cli.scene import Scene
+from bench.cli import event_log as feed
+from bench.cli.live_view import Scene, View, watch
 from bench.records.events import Ended, EpochDone, Event, Frozen, Opened, Scored, Started
 from tests.bench.records.test_events import EVENTS, FREEZE, TRIAL
 from tests.helpers.records import study, trial

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import parcel
-from bench.cli.known_jobs import MOST, KnownJob, known_jobs, meant, remember
-from bench.cli.launch import _is_here, _remember, shell_path
-from bench.cli.parcel import Copy, check_sizes, write_parcel
+from bench.cli.remote import launch as parcel
+from bench.cli.remote.jobs import MOST, KnownJob, known_jobs, meant, remember
+from bench.cli.remote.launch import Copy, _is_here, _remember, check_sizes, shell_path, write_parcel
 from bench.errors import ClusterError, Faults
 from tests.helpers.asking import Command
 from tests.helpers.folders import write_dataset, write_model

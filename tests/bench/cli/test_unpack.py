@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.pack import BEGIN, END, Header
-from bench.cli.unpack import NOTE, ArchiveReader, Origin, check_target, unpack
+from bench.cli.remote.fetch import (
+    BEGIN,
+    END,
+    NOTE,
+    ArchiveReader,
+    Header,
+    Origin,
+    check_target,
+    unpack,
+)
 from bench.errors import ClusterError, LedgerError
 from tests.helpers.asking import Command
 

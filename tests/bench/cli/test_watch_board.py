@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.cli import watch_board
-from bench.cli.watch_board import Follower, watch_leaderboard
+from bench.cli import leaderboard as watch_board
+from bench.cli.leaderboard import Follower, watch_leaderboard
 from bench.records.study_record import Run
 from bench.records.trial_record import TrialRecord
 from bench.storage.ledger import AtWork, Ledger

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import bench.storage.locks
-from bench.cli.download import download
-from bench.cli.unpack import Origin, check_target
+from bench.cli.remote.fetch import Origin, check_target, download
 from bench.errors import LedgerError, StorageError
 from bench.storage.files import (
     create,

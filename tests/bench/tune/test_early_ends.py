@@ -26,7 +26,7 @@ from bench.storage.ledger import Ledger
 from bench.study.arm import Arm
 from bench.tune.driver import Dispatcher
 from bench.tune.plan import Plan
-from bench.tune.run import write_report
+from bench.tune.report import write_report
 from bench.tune.rungs import Rungs
 from bench.tune.worker import WorkerSetup
 from strategies.bitfit import BitFit

@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 from bench.errors import InputError, StorageError
 from bench.records.study_record import Halving, Run, StudyRecord
 from bench.records.trial_record import Status, TrialRecord
-from bench.tune.importances import FEWEST_TRIALS, importances
 from bench.tune.optuna_export import export_studies
+from bench.tune.report import FEWEST_TRIALS, importances
 from tests.helpers.records import broken, study, trial
 from tests.helpers.simulate import simulated_run
 

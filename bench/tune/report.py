@@ -1,4 +1,4 @@
-"""How much each searched knob had to do with how well the trials of an arm came out."""
+"""The report of a run, and how much each searched knob had to do with how well trials came out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.records.study_record import Run
+from bench.storage.files import write_whole
+from bench.storage.ledger import Ledger
 from bench.tune.optuna_export import arm_trials
+from reports.write import render
 
 FEWEST_TRIALS = 8
 """Completed trials of an arm below which nothing is said of its knobs."""
@@ -60,3 +63,9 @@ def _importances(trials: list[FrozenTrial]) -> dict[str, float]:
         return {}
     ordered = sorted(found, key=lambda knob: (-found[knob], knob))
     return {knob: float(found[knob] / total) for knob in ordered}
+
+
+def write_report(ledger: Ledger, run: Run) -> None:
+    """Writes every file of the report."""
+    for name, content in render(run, importances(run)).items():
+        write_whole(ledger.report_folder / name, content)

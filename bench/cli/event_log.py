@@ -1,4 +1,4 @@
-"""Log lines that a person reads and a process follows: a sentence, a tab, and its event as JSON."""
+"""Log lines that a person reads and a process follows: a sentence, a tab, its event as JSON."""
 
 from __future__ import annotations
 

@@ -1,20 +1,102 @@
-"""The command ``paretune attach``: what a job on a cluster shows, as if it ran here."""
+"""The commands ``paretune jobs``, ``attach`` and ``stop``: sweeps that run on a cluster."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
-from bench.cli import feed
-from bench.cli.board import screen
+from pydantic import ValidationError
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli import event_log as feed
 from bench.cli.console import BAD_INPUT, INTERRUPTED, SOME_FAILED, SUCCESS, err, out
-from bench.cli.known_jobs import meant
-from bench.cli.scene import Scene
+from bench.cli.live_view import Scene, screen
 from bench.cluster.job_server import Job, JobServer, reach
 from bench.errors import ClusterError
 from bench.records.events import Noted
 from bench.records.scrub import scrub
+from bench.records.trial_record import Part
+from bench.storage.files import write_whole
 from reports.escape import plain
+
+MOST = 50
+"""Jobs that are remembered."""
+
+
+class KnownJob(Part):
+    """A job that was launched from here.
+
+    Attributes:
+        job: its name.
+        cluster: as it was named, a file by its whole path.
+        insecure: whether the cluster may let in whoever reaches it.
+    """
+
+    job: str
+    cluster: str
+    insecure: bool = False
+
+
+class KnownJobs(Part):
+    """All of them, the latest last."""
+
+    jobs: tuple[KnownJob, ...] = ()
+
+
+def _file() -> Path:
+    state = os.environ.get("XDG_STATE_HOME")
+    return Path(state, "paretune") / "jobs.json" if state else Path.home() / ".paretune/jobs.json"
+
+
+def known_jobs() -> tuple[KnownJob, ...]:
+    """What was launched from here, the latest last; nothing if the file cannot be read."""
+    try:
+        return KnownJobs.model_validate_json(_file().read_bytes()).jobs
+    except (OSError, ValidationError):
+        return ()
+
+
+def remember(job: KnownJob) -> None:
+    """Adds a job.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    kept = KnownJobs(jobs=(*known_jobs(), job)[-MOST:])
+    write_whole(_file(), kept.model_dump_json(indent=1).encode() + b"\n")
+
+
+def meant(job: str | None, cluster: str | None) -> KnownJob:
+    """The job and cluster that are meant; a job without a name is the latest of its cluster.
+
+    Args:
+        job: as typed.
+        cluster: as typed.
+
+    Raises:
+        ClusterError: nothing was launched from here that could be meant.
+    """
+    known = known_jobs()
+    if cluster is not None:
+        return KnownJob(job=job or "", cluster=named(cluster))
+    found = [one for one in known if job in {None, one.job}] or ([] if job is None else known[-1:])
+    if not found:
+        raise ClusterError(
+            "no job was launched from here; name the cluster with --cluster FILE|ADDRESS"
+        )
+    last = found[-1]
+    return last if job is None else last.model_copy(update={"job": job})
+
+
+def named(cluster: str) -> str:
+    """A cluster's name that means the same in every folder."""
+    path = Path(cluster).expanduser()
+    return str(path.resolve()) if path.is_file() else cluster
+
 
 BEGINNING = "Running entrypoint for job "
 """How the line begins after which a job's log is its driver's."""
@@ -153,3 +235,52 @@ def command(verb: str, job: str, cluster: str) -> str:
 def say(text: str) -> None:
     """Prints text that may come from elsewhere, as it is."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+LOOK_SECONDS = 1.0
+"""Between two looks at a job that is to end."""
+
+
+def list_jobs(cluster: str | None, *, insecure: bool) -> int:
+    """Prints our jobs of a cluster, the latest last.
+
+    Raises:
+        ClusterError: the cluster cannot be used.
+    """
+    known = meant(None, cluster)
+    with reach(known.cluster, insecure=insecure or known.insecure) as server:
+        jobs = server.sweeps()
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("job", "study", "status", "began", "run folder"):
+        table.add_column(heading, no_wrap=True)
+    for job in jobs:
+        began = job.began.astimezone().strftime("%Y-%m-%d %H:%M") if job.began else ""
+        cells = (job.name, job.study, job.status, began, job.folder)
+        table.add_row(*(Text(plain(cell)) for cell in cells))
+    out.print(table if jobs else f"no job of ours on {plain(known.cluster)}")
+    return SUCCESS
+
+
+def stop(job: str | None, cluster: str | None, *, insecure: bool) -> int:
+    """Has a job end with a report of what there is, and waits for it.
+
+    Raises:
+        ClusterError: there is no such job, or the cluster cannot be used.
+    """
+    known = meant(job, cluster)
+    with reach(known.cluster, insecure=insecure or known.insecure) as server:
+        found = pick(server, known.job)
+        if found.is_over:
+            say(f"{found.name} has ended already: {found.status}")
+            return SUCCESS
+        server.stop(found.name)
+        say(f"{found.name} is told to stop; it writes a report marked PARTIAL, which takes a while")
+        try:
+            while not (found := server.job(found.name)).is_over:
+                time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt:
+            say(f"not waited for: {found.name} ends by itself")
+            return INTERRUPTED
+        say(f"{found.name} {found.status}; launch the same study again to go on")
+        say(f"bring it here: {command('fetch', found.name, server.cluster)}")
+    return SUCCESS

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cli.console import SUCCESS
-from bench.cli.export import say
-from bench.cli.progress import counted
+from bench.cli.console import SUCCESS, counted
+from bench.cli.models.export import say
 from bench.data.sources import read_source
 from bench.errors import Faults, InputError
 from bench.export.manifest import Manifest, read_manifest
@@ -21,7 +20,7 @@ from bench.task import AnyTask, Asked, Columns, Example
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class RowsToAnswer:
     """What was asked of an export.
 
     Attributes:
@@ -67,7 +66,7 @@ class Request:
         return manifest, task, asked
 
 
-def predict_rows(request: Request) -> int:
+def predict_rows(request: RowsToAnswer) -> int:
     """Answers every row and returns the exit code.
 
     Raises:

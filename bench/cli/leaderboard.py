@@ -1,4 +1,4 @@
-"""``paretune leaderboard --watch``: the leaderboard of a run that another command is writing."""
+"""The command ``paretune leaderboard``: printed once, or watched while a run is written."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ from bench.units import duration_of
 from reports.escape import plain
 from reports.text.terminal import leaderboard_view
 
+
+def show_leaderboard(folder: Location, sort: str | None) -> int:
+    """Prints the leaderboard of a run folder."""
+    out.print(leaderboard_view(Ledger(folder).run(), sort))
+    return SUCCESS
+
+
 EVERY = 2.0
 """Seconds between two looks."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class RunView:
     """What a run folder held at one moment.
 
     Attributes:
@@ -66,7 +73,7 @@ class Follower:
         self._stamps: dict[Location, tuple[object, ...]] = {}
         self._records: dict[Location, TrialRecord | str] = {}
 
-    def look(self) -> Look:
+    def look(self) -> RunView:
         """What it holds now. Records that have not changed are the same objects as before.
 
         Raises:
@@ -76,7 +83,7 @@ class Follower:
         study = self._ledger.study()
         self._read()
         records = [found for found in self._records.values() if isinstance(found, TrialRecord)]
-        return Look(
+        return RunView(
             run=Run.of(study, records, self._ledger.freeze()),
             at_work=tuple(one for one in self._ledger.at_work() if one.attempt),
             unreadable=sum(isinstance(found, str) for found in self._records.values()),
@@ -109,7 +116,7 @@ def watch_leaderboard(folder: Location, sort: str | None, every: str | None) -> 
     ledger = Ledger(folder)
     ledger.check_inside()
     follower = Follower(ledger)
-    last: Look | None = None
+    last: RunView | None = None
     with contextlib.suppress(KeyboardInterrupt), _screen() as live:
         while ledger.locked and not ledger.is_stated:
             time.sleep(pause)  # a sweep that has just begun looks at model and questions first
@@ -138,7 +145,7 @@ def _screen() -> contextlib.AbstractContextManager[Live | None]:
     return Live(console=out, auto_refresh=False)
 
 
-def _show(look: Look, sort: str | None, live: Live | None) -> None:
+def _show(look: RunView, sort: str | None, live: Live | None) -> None:
     if live:
         live.update(_view(look, sort), refresh=True)
     else:
@@ -146,7 +153,7 @@ def _show(look: Look, sort: str | None, live: Live | None) -> None:
         out.print()
 
 
-def _view(look: Look, sort: str | None) -> RenderableType:
+def _view(look: RunView, sort: str | None) -> RenderableType:
     parts: list[RenderableType] = [Text(plain(look.heading), "bold")]
     if look.at_work:
         said = "at work" if look.running else "interrupted"

@@ -9,10 +9,9 @@ from functools import partial
 
 import torch
 
-from bench.cli.chosen import Chosen
-from bench.cli.console import SOME_FAILED, SUCCESS
-from bench.cli.export import Wanted, say, write
-from bench.cli.progress import counted
+from bench.cli.console import SOME_FAILED, SUCCESS, counted
+from bench.cli.models.chosen import Chosen
+from bench.cli.models.export import Wanted, say, write
 from bench.cli.recipe import inputs_of
 from bench.data.load import OPEN_SPLITS, Limits, SealedDataset, load_dataset, sealed
 from bench.data.tokens import tokenise

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cli.chosen import Chosen, check_form, choose, folder_size
 from bench.cli.console import SUCCESS, err, out
+from bench.cli.models.chosen import Chosen, check_form, choose, folder_size
 from bench.errors import ExportRefused, Faults
 from bench.export.card import Story, card
 from bench.export.forms import FORMS

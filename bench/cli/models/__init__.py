@@ -1,0 +1,1 @@
+"""Commands by which what was trained leaves its run, and answers."""
