@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.console import BAD_INPUT, SUCCESS, err, out
-from bench.cluster.slots import Demand
 from bench.doctor.collect import Node
 from bench.doctor.examine import Needs, address_of, examine
 from bench.doctor.findings import Finding, Level, refused
@@ -35,10 +34,8 @@ def show_examination(request: Request, faults: Faults) -> int:
     """
     as_json = request.options.as_json
     with err.status("looking at study, machine and cluster"):
-        options = request.options
-        demand = Demand(address=options.address, insecure=options.insecure_cluster)
-        needs, study = _study(request, faults, demand)
-        examined = examine(needs, demand)
+        needs, study = _study(request, faults)
+        examined = examine(needs, request.options)
     findings = (*study, *examined.findings)
     if as_json:
         print(scrub(json.dumps(_document(findings, examined.nodes))))  # noqa: T201
@@ -53,7 +50,7 @@ def show_examination(request: Request, faults: Faults) -> int:
     return BAD_INPUT if refused(findings) else SUCCESS
 
 
-def _study(request: Request, faults: Faults, demand: Demand) -> tuple[Needs, list[Finding]]:
+def _study(request: Request, faults: Faults) -> tuple[Needs, list[Finding]]:
     """What the study needs of nodes, and what this machine, which reads it, finds wrong with it."""
     study, place = request.check(faults), request.options.out
     folder: Location = RUNS / study.name
@@ -65,7 +62,7 @@ def _study(request: Request, faults: Faults, demand: Demand) -> tuple[Needs, lis
         return Needs(folder=address_of(folder)), [
             Finding(check="study", level=Level.REFUSED, found=problem) for problem in error.problems
         ]
-    needs = Needs.of(prepared, demand)
+    needs = Needs.of(prepared, request.options)
     skipped = prepared.refusals().items()
     return needs, [
         *(Finding(check="study", level=Level.OK, found=told) for told in _read(prepared, needs)),

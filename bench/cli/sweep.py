@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.cli.console import INTERRUPTED, SOME_FAILED, SUCCESS, err, out
 from bench.cli.live_view import watch
-from bench.cluster.slots import Demand, Slots
+from bench.cluster.slots import Slots
 from bench.errors import Faults, LedgerError
 from bench.records.scrub import scrub
 from bench.records.trial_record import Status, TrialRecord
@@ -22,10 +22,8 @@ from bench.study.request import Request
 from bench.study.run_options import RunOptions
 from bench.trackers.base import make_trackers
 from bench.training.speed.toolchain import cannot_compile
-from bench.tune.budget import Budget
 from bench.tune.estimate import ArmEstimate, Forecast, estimate
-from bench.tune.retry import Care
-from bench.tune.run import Options, RunResult, run_study
+from bench.tune.run import RunResult, run_study
 from reports.escape import plain
 from reports.show import duration
 from reports.text.findings import unfinished
@@ -45,11 +43,11 @@ def run_sweep(request: Request, faults: Faults, contexts: Mapping[str, str] | No
         InputError: with everything that is wrong with the request.
     """
     options = request.options
-    experiment, trackers = _checked(request, faults)
+    experiment = _checked(request, faults)
     if contexts is not None:
         _check_same(experiment, contexts)
     if options.dry_run:
-        show_plan(experiment, _demand(options), as_json=options.as_json)
+        show_plan(experiment, options)
         return SUCCESS
     refusals = {} if contexts is not None else experiment.refusals()
     skipped = [f"{arm} will be skipped: {reason}" for arm, reason in refusals.items()]
@@ -57,8 +55,7 @@ def run_sweep(request: Request, faults: Faults, contexts: Mapping[str, str] | No
         err.print(scrub(plain(problem)), markup=False, highlight=False, soft_wrap=True)
     live = out.is_terminal and not options.as_json
     with watch(live=live, console=err if options.as_json else out) as observe:
-        usual = _options(options, trackers, search=contexts is None)
-        result = run_study(experiment, _demand(options), observe, usual)
+        result = run_study(experiment, options, observe, searches=contexts is None)
     if options.as_json:
         print(json.dumps(_document(result, experiment.ledger.folder)))  # noqa: T201
     else:
@@ -68,23 +65,22 @@ def run_sweep(request: Request, faults: Faults, contexts: Mapping[str, str] | No
     return SOME_FAILED if result.failed else SUCCESS
 
 
-def _checked(request: Request, faults: Faults) -> tuple[Experiment, tuple[str, ...]]:
-    """What is asked for, if nothing is wrong with any of it, and the trackers it is shown in.
+def _checked(request: Request, faults: Faults) -> Experiment:
+    """What is asked for, if nothing is wrong with any of it.
 
     Raises:
         InputError: with everything that is wrong.
     """
     options = request.options
-    trackers: tuple[str, ...] = ()
     study = request.check(faults)
     if study.file.compile and options.address is None and (reason := cannot_compile()):
         faults.add(reason)
     with faults.gathered():
-        trackers = make_trackers(options.track)
+        make_trackers(options.track)
     folder: Location = RUNS / study.name
     with faults.gathered():
         folder = location(options.out) if options.out else folder
-    return prepare(study, folder, request, faults), trackers
+    return prepare(study, folder, request, faults)
 
 
 def _check_same(experiment: Experiment, contexts: Mapping[str, str]) -> None:
@@ -101,31 +97,6 @@ def _check_same(experiment: Experiment, contexts: Mapping[str, str]) -> None:
             f" any more, for {', '.join(changed)}; call this in the folder where the run was"
             f" started, or search again: {experiment.request.command}"
         )
-
-
-def _demand(options: RunOptions) -> Demand:
-    return Demand(
-        address=options.address,
-        cpus=options.cpus_per_trial,
-        gpus=options.gpus_per_trial,
-        workers=options.workers,
-        insecure=options.insecure_cluster,
-    )
-
-
-def _options(options: RunOptions, trackers: tuple[str, ...], *, search: bool) -> Options:
-    time, timeout = options.time_budget, options.trial_timeout
-    return Options(
-        budget=Budget(
-            seconds=time.seconds if time else None,
-            gpu_hours=options.max_gpu_hours,
-            said=time.said if time else None,
-        ),
-        care=Care(max_retries=options.max_retries, timeout=timeout.seconds if timeout else None),
-        fresh_workers=options.fresh_workers,
-        search=search,
-        trackers=trackers,
-    )
 
 
 def _show_result(result: RunResult, folder: Location) -> None:
@@ -161,20 +132,19 @@ def _without_predictions(record: TrialRecord) -> dict[str, Any]:
     return record.model_dump(mode="json", exclude=hidden)
 
 
-def show_plan(experiment: Experiment, demand: Demand, *, as_json: bool) -> None:
+def show_plan(experiment: Experiment, options: RunOptions) -> None:
     """Measures a few steps of every arm and prints the plan; nothing is written.
 
     Args:
         experiment: the study.
-        demand: where it would run.
-        as_json: one JSON document instead of a table.
+        options: where and how it would run.
 
     Raises:
         InputError: the cluster cannot serve the study, or the weights cannot be loaded.
     """
     with err.status("measuring a few steps of every arm"):
-        expected = estimate(experiment, demand)
-    if as_json:
+        expected = estimate(experiment, options)
+    if options.as_json:
         print(json.dumps(_plan_document(experiment, expected)))  # noqa: T201
         return
     out.print(_table(experiment, expected))

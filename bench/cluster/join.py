@@ -16,8 +16,9 @@ import ray
 
 from bench.cluster import token
 from bench.cluster.nodes import Fleet, limits
-from bench.cluster.slots import Demand, Slots, slots
+from bench.cluster.slots import Slots, slots
 from bench.errors import ClusterError
+from bench.study.run_options import RunOptions
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -49,76 +50,76 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @contextlib.contextmanager
-def cluster(demand: Demand) -> Iterator[Slots]:
+def cluster(options: RunOptions) -> Iterator[Slots]:
     """Ray for as long as the context lasts.
 
     Raises:
         StudyError: no node has what a trial asks for.
         ClusterError: as ``joined``.
     """
-    with joined(demand):
-        yield _found(demand)
+    with joined(options):
+        yield _found(options)
 
 
 @contextlib.contextmanager
-def joined(demand: Demand) -> Iterator[None]:
+def joined(options: RunOptions) -> Iterator[None]:
     """Ray for as long as the context lasts, whatever its nodes have.
 
     Raises:
         ClusterError: the address does not answer or runs other versions, or anyone who reaches it
             may run code there.
     """
-    if demand.address and demand.address.startswith("ray://"):
+    if options.address and options.address.startswith("ray://"):
         raise ClusterError(
-            f"--address {demand.address}: runs through the Ray client are not possible; run the"
+            f"--address {options.address}: runs through the Ray client are not possible; run the"
             " command on a machine of the cluster with --address auto, or name HOST:6379"
         )
-    if demand.address:
-        _check_protected(demand, demand.address)
+    if options.address:
+        _check_protected(options, options.address)
     os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
     had_token = token.PATH.exists()
     try:
         ray.init(
-            address=demand.address or "local",
-            include_dashboard=None if demand.address else False,
+            address=options.address or "local",
+            include_dashboard=None if options.address else False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
-            runtime_env={"env_vars": ENVIRONMENT} if demand.address else None,
+            runtime_env={"env_vars": ENVIRONMENT} if options.address else None,
         )
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         ray.shutdown()
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         reason = mismatch(str(error)) or first
-        where = f"--address {demand.address}" if demand.address else "Ray does not start here"
+        where = f"--address {options.address}" if options.address else "Ray does not start here"
         raise ClusterError(f"{where}: {reason}") from error
     if not had_token and token.PATH.exists():  # Ray makes one for a new cluster, for all to read
         token.PATH.chmod(0o600)
     try:
-        if demand.address and ":" not in demand.address:  # only now it is known where that is
-            _check_protected(demand, ray.get_runtime_context().gcs_address)
+        if options.address and ":" not in options.address:  # only now it is known where that is
+            _check_protected(options, ray.get_runtime_context().gcs_address)
         with _terminated_as_interrupted():
             yield
     finally:
         ray.shutdown()
 
 
-def _found(demand: Demand) -> Slots:
+def _found(options: RunOptions) -> Slots:
     """Where trials run on the Ray that was started or joined; the latter is looked at again."""
-    if not demand.address:
-        return slots(demand, Fleet().nodes)
+    if not options.address:
+        return slots(options, Fleet().nodes)
     fleet = Fleet(limits=limits())
-    return replace(slots(demand, fleet.nodes), look=lambda: fleet.nodes)
+    return replace(slots(options, fleet.nodes), look=lambda: fleet.nodes)
 
 
-def _check_protected(demand: Demand, address: str) -> None:
+def _check_protected(options: RunOptions, address: str) -> None:
     """Refuses a cluster of other machines that runs what anyone sends it.
 
     Args:
-        demand: may allow it.
+        options: may allow it.
         address: as asked, which may be no more than ``auto``, or as found.
     """
     host = address.rpartition(":")[0].strip("[]")
-    if not host or host in LOCAL or demand.insecure:
+    if not host or host in LOCAL or options.insecure_cluster:
         return
     token.check_file()
     if not token.is_shown() or _lets_anyone_in(address):

@@ -7,15 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
 
 import ray
 
 from bench.cluster.nodes import Node
 from bench.errors import StudyError
-
-AUTO: Final = "auto"
-"""Instead of a number of GPUs: as small a part of one as a trial's memory asks for."""
+from bench.study.run_options import AUTO, RunOptions
 
 LOOK_SECONDS = 5.0
 """After so long a joined cluster is asked again what nodes it has."""
@@ -25,45 +22,6 @@ MANY = 10_000
 
 ACCELERATOR = "accelerator_type:"
 """Begins the resource by which Ray tells the kind of a node's accelerators."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demand:
-    """What one trial is given, as asked; ``None`` means the default.
-
-    Attributes:
-        address: of an existing cluster; ``None`` starts Ray on this machine.
-        cpus: cores per trial.
-        gpus: accelerators per trial, fractions allowed; ``auto`` is as few as memory asks for.
-        workers: most trials at a time.
-        insecure: join a cluster that lets in whoever reaches it.
-    """
-
-    address: str | None = None
-    cpus: float | None = None
-    gpus: float | Literal["auto"] | None = None
-    workers: int | None = None
-    insecure: bool = False
-
-
-def gpus_of(text: str | None) -> float | Literal["auto"] | None:
-    """What ``--gpus-per-trial`` asks for.
-
-    Raises:
-        StudyError: it is neither a number from 0 on nor ``auto``.
-    """
-    if text is None:
-        return None
-    said = text.strip()
-    if said == AUTO:
-        return AUTO
-    try:
-        gpus = float(said)
-    except ValueError:
-        gpus = math.nan
-    if not 0 <= gpus < math.inf:
-        raise StudyError(f"--gpus-per-trial {text}: must be 0 or more, such as 0.5, or {AUTO}")
-    return gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,21 +126,25 @@ class Capacity:
         return self._count
 
 
-def slots(demand: Demand, nodes: Sequence[Node]) -> Slots:
+def slots(options: RunOptions, nodes: Sequence[Node]) -> Slots:
     """How many trials fit on the nodes at a time.
 
     Default: one accelerator per trial where there is any, or may come, else one core.
 
     Args:
-        demand: what a trial is given.
+        options: what a trial is given.
         nodes: those that are there and those that may come.
 
     Raises:
         StudyError: no node is large enough.
     """
     has_gpus = any(node.get("GPU", 0) for node in nodes)
-    gpus = float(has_gpus) if demand.gpus is None or demand.gpus == AUTO else float(demand.gpus)
-    cpus = demand.cpus if demand.cpus is not None else 1.0
+    gpus = (
+        float(has_gpus)
+        if options.gpus_per_trial is None or options.gpus_per_trial == AUTO
+        else float(options.gpus_per_trial)
+    )
+    cpus = options.cpus_per_trial if options.cpus_per_trial is not None else 1.0
     per_node = [_fit(node, cpus, gpus) for node in nodes]
     if not sum(per_node):
         most = {
@@ -193,7 +155,7 @@ def slots(demand: Demand, nodes: Sequence[Node]) -> Slots:
             f" {most['CPU']:g} CPUs and {most['GPU']:g} GPUs;"
             " lower --cpus-per-trial or --gpus-per-trial"
         )
-    count = min(sum(per_node), demand.workers or sum(per_node))
+    count = min(sum(per_node), options.workers or sum(per_node))
     shared = gpus % 1 > 0 if gpus else max(per_node) > 1
     return Slots(
         cpus=cpus,
@@ -202,7 +164,7 @@ def slots(demand: Demand, nodes: Sequence[Node]) -> Slots:
         device_shared=shared and count > 1,
         memory=_memory(nodes, per_node, count),
         nodes=tuple(nodes),
-        workers=demand.workers,
+        workers=options.workers,
     )
 
 

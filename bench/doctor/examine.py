@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bench.cluster import token
 from bench.cluster.join import joined
-from bench.cluster.slots import Demand
 from bench.doctor.checks import ALIKE, SAME, judge
 from bench.doctor.collect import PATIENCE, Inquiry, Node, Survey, alive, ask
 from bench.doctor.findings import Finding, Level, NodeName, refused
@@ -17,6 +16,7 @@ from bench.errors import ClusterError
 from bench.storage.files import Location
 from bench.strategy import Strategy
 from bench.study.experiment import Experiment
+from bench.study.run_options import RunOptions
 
 PACKAGES = ("bench", "strategies", "search_spaces")
 """Packages that workers import."""
@@ -46,7 +46,7 @@ class Needs:
     on_gpus: bool = True
 
     @classmethod
-    def of(cls, prepared: Experiment, demand: Demand) -> Needs:
+    def of(cls, prepared: Experiment, options: RunOptions) -> Needs:
         """What a study needs, whose trials are given what is asked."""
         kinds = {kind for arm in prepared.study.arms for kind in arm.strategy.__mro__}
         roots = {kind.__module__.partition(".")[0] for kind in kinds if issubclass(kind, Strategy)}
@@ -57,7 +57,7 @@ class Needs:
             modules=tuple(sorted((roots - {*PACKAGES, "__main__"}).union(*needed))),
             weights=sum(path.stat().st_size for path in files),
             compiles=prepared.study.file.compile,
-            on_gpus=demand.gpus != 0,
+            on_gpus=options.gpus_per_trial != 0,
         )
 
 
@@ -74,15 +74,15 @@ class Examined:
     nodes: tuple[Node, ...]
 
 
-def examine(needs: Needs, demand: Demand) -> Examined:
+def examine(needs: Needs, options: RunOptions) -> Examined:
     """Looks at a cluster, or at this machine alone where there is no address."""
-    if demand.address is None:
+    if options.address is None:
         look = _look_here(needs)
         return Examined(findings=judge(look), nodes=tuple(look.nodes))
     try:
-        with joined(demand):
+        with joined(options):
             look = _look(needs)
-            way_in = _way_in(demand)
+            way_in = _way_in(options)
     except ClusterError as error:
         problems = (
             Finding(check="cluster", level=Level.REFUSED, found=problem)
@@ -92,12 +92,12 @@ def examine(needs: Needs, demand: Demand) -> Examined:
     return Examined(findings=(way_in, *judge(look)), nodes=tuple(look.nodes))
 
 
-def preflight(prepared: Experiment, demand: Demand) -> tuple[str, ...]:
+def preflight(prepared: Experiment, options: RunOptions) -> tuple[str, ...]:
     """Looks at the cluster that has been joined, before a study runs there.
 
     Args:
         prepared: the study.
-        demand: what a trial is given.
+        options: what a trial is given.
 
     Returns:
         What to warn of.
@@ -105,16 +105,16 @@ def preflight(prepared: Experiment, demand: Demand) -> tuple[str, ...]:
     Raises:
         ClusterError: with everything that stands in the way.
     """
-    findings = judge(_look(Needs.of(prepared, demand), SWEEP_PATIENCE))
+    findings = judge(_look(Needs.of(prepared, options), SWEEP_PATIENCE))
     if stops := refused(findings):
         raise ClusterError(*(finding.sentence for finding in stops))
     return tuple(finding.notice for finding in findings if finding.level is Level.WARNING)
 
 
-def _way_in(demand: Demand) -> Finding:
-    if token.is_shown() and not demand.insecure:
+def _way_in(options: RunOptions) -> Finding:
+    if token.is_shown() and not options.insecure_cluster:
         return Finding(check="cluster", level=Level.OK, found="joined, showing a token")
-    if demand.insecure:
+    if options.insecure_cluster:
         found = "may let in whoever reaches it, which --insecure-cluster allows"
     else:
         found = "asks for no token: whoever reaches it may run code on it; joined all the same, as"

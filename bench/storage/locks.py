@@ -22,7 +22,7 @@ import psutil
 from filelock import FileLock, Timeout
 from upath import UPath
 
-from bench.errors import LedgerError, StorageError, StudyError
+from bench.errors import LedgerError, StorageError
 from bench.storage.files import (
     Location,
     create,
@@ -96,20 +96,6 @@ class Share:
 
 
 WHOLE = Share()
-
-
-def make_share(text: str | None) -> Share:
-    """From an option such as ``2/4``.
-
-    Raises:
-        StudyError: it is none.
-    """
-    if text is None:
-        return WHOLE
-    try:
-        return Share.parse(text)
-    except ValueError as error:
-        raise StudyError(f"--shard {text}: {error}") from error
 
 
 PATIENCE = 0.5

@@ -18,9 +18,9 @@ from bench.records.events import Observer
 from bench.records.study_record import BudgetSpent
 from bench.records.trial_record import TrialRecord
 from bench.storage.ledger import Ledger
-from bench.tune.budget import NO_BUDGET, Budget, Meter
+from bench.study.run_options import RunOptions
+from bench.tune.budget import Meter
 from bench.tune.plan import Agenda
-from bench.tune.retry import USUAL_CARE, Care
 from bench.tune.scheduler import HalvingScheduler, KeptWorkers
 from bench.tune.searcher import Conductor
 from bench.tune.test_scoring import Choose, Exam
@@ -87,68 +87,48 @@ def _fit(tuner: tune.Tuner) -> bool:
         signal.signal(signal.SIGINT, before)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dispatcher:
-    """Runs trials on a Ray that has been started.
+def run_plan(
+    plan: Agenda,
+    kept: Iterable[TrialRecord],
+    choose: Choose,
+    setup: WorkerSetup,
+    slots: Slots,
+    ledger: Ledger,
+    observe: Observer,
+    options: RunOptions,
+) -> Searched:
+    """Runs all that is left of a plan, as far as the budget goes, then scores the chosen.
 
-    Attributes:
-        slots: what a trial is given, and how many run at a time.
+    Args:
+        plan: the trials.
+        kept: records of earlier runs that count.
+        choose: what to score on test; asked once no trial is left, not after an interrupt.
         setup: what every worker needs.
+        slots: what a trial is given on the Ray that has been started, and how many run at a time.
         ledger: where records go.
         observe: told of every event.
-        fresh_workers: a new process for every trial.
-        budget: what a search may spend.
-        care: what is done about trials whose worker dies or hangs.
+        options: budgets, retries and timeout, and whether every trial has a process of its own.
+
+    Raises:
+        StorageError: the run folder cannot be written; what could be is there.
     """
-
-    slots: Slots
-    setup: WorkerSetup
-    ledger: Ledger
-    observe: Observer
-    fresh_workers: bool = False
-    budget: Budget = NO_BUDGET
-    care: Care = USUAL_CARE
-
-    def run(self, plan: Agenda, kept: Iterable[TrialRecord], choose: Choose) -> Searched:
-        """Runs all that is left of a plan, as far as the budget goes, then scores the chosen.
-
-        Args:
-            plan: the trials.
-            kept: records of earlier runs that count.
-            choose: what to score on test; asked once no trial is left, not after an interrupt.
-
-        Raises:
-            StorageError: the run folder cannot be written; what could be is there.
-        """
-        exam = Exam(choose, self.ledger, self.observe)
-        meter = Meter(self.budget, self.slots.gpus)
-        conductor = Conductor(
-            plan, self.ledger, self.observe, exam, kept=kept, meter=meter, care=self.care
-        )
-        conductor.capacity = Capacity(self.slots)
-        with tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
-            interrupted = _fit(self._tuner(conductor, scratch))
-        if conductor.broken:
-            raise conductor.broken
-        return Searched(
-            records=exam.marked(conductor.records),
-            budget_spent=conductor.budget_spent,
-            missing=conductor.missing,
-            interrupted=interrupted,
-        )
-
-    def _tuner(self, conductor: Conductor, scratch: str) -> tune.Tuner:
-        """Tune with our searcher and scheduler, and nothing of its own that could decide."""
-        worker = tune.with_parameters(TrialWorker, setup=self.setup)
-        kept = None if self.fresh_workers else KeptWorkers(conductor.wanted)
-        return tune.Tuner(
-            tune.with_resources(worker, self.slots.resources),
+    exam = Exam(choose, ledger, observe)
+    meter = Meter(options, slots.gpus)
+    conductor = Conductor(plan, ledger, observe, exam, kept=kept, meter=meter, options=options)
+    conductor.capacity = Capacity(slots)
+    # Tune, with our searcher and scheduler, and nothing of its own that could decide.
+    scheduler = HalvingScheduler(
+        conductor.stops, None if options.fresh_workers else KeptWorkers(conductor.wanted)
+    )
+    with tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(TrialWorker, setup=setup), slots.resources),
             tune_config=tune.TuneConfig(
                 search_alg=conductor,
-                scheduler=HalvingScheduler(conductor.stops, kept),
+                scheduler=scheduler,
                 num_samples=-1,
-                max_concurrent_trials=self.slots.most,
-                reuse_actors=not self.fresh_workers,
+                max_concurrent_trials=slots.most,
+                reuse_actors=not options.fresh_workers,
             ),
             run_config=tune.RunConfig(
                 name="search",
@@ -158,3 +138,12 @@ class Dispatcher:
                 verbose=0,
             ),
         )
+        interrupted = _fit(tuner)
+    if conductor.broken:
+        raise conductor.broken
+    return Searched(
+        records=exam.marked(conductor.records),
+        budget_spent=conductor.budget_spent,
+        missing=conductor.missing,
+        interrupted=interrupted,
+    )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import ray
 
 from bench.cluster.join import cluster
-from bench.cluster.slots import Demand, Slots
+from bench.cluster.slots import Slots
 from bench.errors import TrialRefused
 from bench.pretrained.shared_weights import Weights
 from bench.records.spec import TrialSpec
 from bench.study.experiment import Experiment
+from bench.study.run_options import RunOptions
 from bench.training.rehearsal import Rehearsal, rehearse
 from bench.tune.gpu_share import settle
 from bench.tune.plan import left_by_arm
@@ -78,7 +79,7 @@ class Forecast:
         return total / trials * math.ceil(trials / min(self.slots.count, trials))
 
 
-def estimate(prepared: Experiment, demand: Demand) -> Forecast:
+def estimate(prepared: Experiment, options: RunOptions) -> Forecast:
     """Rehearses every arm where its trials would run, as many at a time as there would be.
 
     The first configuration stands for all: ranks and lengths change little of the time.
@@ -90,8 +91,8 @@ def estimate(prepared: Experiment, demand: Demand) -> Forecast:
     arms = {arm.name: prepared.plan_spec(arm) for arm in prepared.study.arms}
     weights = Weights.of(prepared.source.backbone())
     train, validation = prepared.tokens("train"), prepared.tokens("validation")
-    with cluster(demand) as found:
-        slots, placed = settle(prepared, demand, found, weights, (train, validation))
+    with cluster(options) as found:
+        slots, placed = settle(prepared, options, found, weights, (train, validation))
         setup = ray.put(worker_setup(prepared, weights, train, validation, slots))
         task = ray.remote(_rehearse).options(
             num_cpus=slots.cpus, num_gpus=slots.gpus, max_retries=0

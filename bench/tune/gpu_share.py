@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import ray
 
 from bench.cluster.nodes import present
-from bench.cluster.slots import ACCELERATOR, AUTO, Demand, Slots, slots
+from bench.cluster.slots import ACCELERATOR, Slots, slots
 from bench.data.tokens import TokenSplit
 from bench.errors import StudyError, TrialRefused
 from bench.pretrained.shared_weights import Weights
@@ -19,6 +19,7 @@ from bench.records.spec import TrialSpec
 from bench.space import LEARNING_RATE, Choice, Value
 from bench.study.arm import Arm
 from bench.study.experiment import Experiment
+from bench.study.run_options import AUTO, RunOptions
 from bench.training.loop import is_out_of_memory
 from bench.training.measure import device_name
 from bench.training.rehearsal import device_memory, peak_bytes
@@ -120,7 +121,7 @@ def fraction(needs: Sequence[Need], found: Slots, left: int) -> Fraction:
 
 def settle(
     prepared: Experiment,
-    demand: Demand,
+    options: RunOptions,
     found: Slots,
     weights: Weights,
     tokens: tuple[TokenSplit, TokenSplit],
@@ -129,7 +130,7 @@ def settle(
 
     Args:
         prepared: the study.
-        demand: as asked.
+        options: as asked.
         found: where trials run, with whole devices.
         weights: of the pretrained model.
         tokens: training and validation questions.
@@ -142,11 +143,11 @@ def settle(
         StudyError: it cannot be measured, or the nodes that had room are gone.
     """
     left = sum(left_by_arm(prepared).values())
-    if demand.gpus != AUTO or not found.gpus or not left:
+    if options.gpus_per_trial != AUTO or not found.gpus or not left:
         return found, None
     chosen = fraction(measure(prepared, found, weights, tokens), found, left)
     nodes = found.look() if found.look else found.nodes
-    settled = slots(replace(demand, gpus=chosen.gpus), nodes)
+    settled = slots(options.model_copy(update={"gpus_per_trial": chosen.gpus}), nodes)
     return replace(settled, look=found.look), chosen.reason
 
 

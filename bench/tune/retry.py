@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bench.errors import StudyError
 from bench.records.trial_record import Status, TrialRecord
-from bench.units import duration_of
+from bench.study.run_options import RunOptions
 
 DEATHS = 2
 """Workers that a configuration may cost: after the last of them it is put in quarantine."""
@@ -17,37 +16,6 @@ GRACE = 15.0
 
 NODE_LOST = re.compile(r"\bnode (?:has )?died|node was terminated|node failure", re.IGNORECASE)
 """How Ray says that a worker went with its node, for which no trial is to blame."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Care:
-    """How often and how long a trial is tried.
-
-    Attributes:
-        max_retries: times a trial is tried again after its worker died.
-        timeout: seconds an attempt may take; ``None`` is without end.
-    """
-
-    max_retries: int = 2
-    timeout: float | None = None
-
-
-USUAL_CARE = Care()
-
-
-def make_care(max_retries: int, trial_timeout: str | None) -> Care:
-    """From options.
-
-    Raises:
-        StudyError: with a sentence per option that does not fit.
-    """
-    problems: list[str] = []
-    seconds = duration_of("--trial-timeout", trial_timeout, problems)
-    if max_retries < 0:
-        problems.append(f"--max-retries {max_retries}: must be 0 or more")
-    if problems:
-        raise StudyError(*problems)
-    return Care(max_retries=max_retries, timeout=seconds)
 
 
 @dataclass(kw_only=True)
@@ -81,12 +49,12 @@ class Attempts:
 
 
 def verdict(
-    care: Care, attempts: Attempts, now: float, error: str, *, hung: bool
+    options: RunOptions, attempts: Attempts, now: float, error: str, *, hung: bool
 ) -> tuple[Status, str] | None:
     """What becomes of a trial whose worker has died, which is counted here.
 
     Args:
-        care: the rule.
+        options: say how often and how long a trial is tried.
         attempts: of the trial.
         now: reading of the clock.
         error: what Ray says.
@@ -98,8 +66,9 @@ def verdict(
     began = attempts.began
     attempts.end(now)
     last = (error.strip().splitlines() or ["no reason given"])[-1]
-    if care.timeout is not None and began is not None and (hung or now - began >= care.timeout):
-        return Status.TIMED_OUT, f"took longer than --trial-timeout {care.timeout:g} s"
+    timeout = options.trial_timeout
+    if timeout and began is not None and (hung or now - began >= timeout.seconds):
+        return Status.TIMED_OUT, f"took longer than --trial-timeout {timeout.seconds:g} s"
     blameless = began is None or NODE_LOST.search(error) is not None
     attempts.unstarted += began is None
     attempts.deaths += not blameless
@@ -107,7 +76,7 @@ def verdict(
         reason = f"its worker died {attempts.deaths} times, so it is not tried again: {last}"
         return Status.QUARANTINED, reason
     tries = attempts.count + attempts.unstarted
-    if tries > care.max_retries:
+    if tries > options.max_retries:
         how = "node was lost or its worker could not begin" if blameless else "worker died"
         return Status.FAILED, f"its {how}, in attempt {tries}: {last}"
     return None

@@ -17,10 +17,11 @@ from bench.records.spec import TrialSpec
 from bench.records.study_record import BudgetSpent
 from bench.records.trial_record import RETRIED_ON_RESUME, Status, TrialRecord
 from bench.storage.ledger import AtWork, Ledger
+from bench.study.run_options import RunOptions
 from bench.training.trial import TRACEBACK_LINES, Progress
 from bench.tune.budget import Meter
 from bench.tune.plan import Agenda
-from bench.tune.retry import GRACE, USUAL_CARE, Attempts, Care, verdict, with_attempts
+from bench.tune.retry import GRACE, Attempts, verdict, with_attempts
 from bench.tune.test_scoring import Exam
 from bench.tune.worker import PROGRESS, SCORE, SCORING, SPEC, STORAGE
 
@@ -38,7 +39,7 @@ class Conductor(Searcher):
         exam: what follows when every trial has ended or the budget has.
         kept: records of earlier runs that count.
         meter: of what the run may spend.
-        care: what is done about trials whose worker dies or hangs.
+        options: say how often and how long a trial is tried.
 
     Attributes:
         records: of the trials that have ended.
@@ -54,12 +55,12 @@ class Conductor(Searcher):
         *,
         kept: Iterable[TrialRecord] = (),
         meter: Meter | None = None,
-        care: Care = USUAL_CARE,
+        options: RunOptions | None = None,
     ) -> None:
         super().__init__()
         self._exam = exam
         self._meter = meter or Meter()
-        self._care = care
+        self._options = options or RunOptions()
         self._spent: str | None = None
         self._halted: set[str] = set()
         self._plan = plan
@@ -161,10 +162,10 @@ class Conductor(Searcher):
     @property
     def late(self) -> set[str]:
         """Trials whose time is up and whose worker has not ended by itself, by Tune's names."""
-        timeout = self._care.timeout
+        timeout = self._options.trial_timeout
         if timeout is None:
             return set()
-        since = time.perf_counter() - timeout - GRACE
+        since = time.perf_counter() - timeout.seconds - GRACE
         began = {name: self._attempts[s.fingerprint].began for name, s in self._running.items()}
         known = began | self._scoring_since
         return {name for name, moment in known.items() if moment is not None and moment < since}
@@ -258,13 +259,13 @@ class Conductor(Searcher):
         """
         if self._exam.holds(trial_id):
             with self._storage():
-                self._exam.died(trial_id, error, self._care.max_retries)
+                self._exam.died(trial_id, error, self._options.max_retries)
             return
         spec = self._running.pop(trial_id)
         attempts = self._attempts[spec.fingerprint]
         stack = self._ledger.read_stack(spec.fingerprint)
         now = time.perf_counter()
-        end = verdict(self._care, attempts, now, error, hung=stack is not None)
+        end = verdict(self._options, attempts, now, error, hung=stack is not None)
         if end is None:
             self._again.append(spec)
             with self._storage():

@@ -31,6 +31,7 @@ from bench.study.experiment import Experiment
 from bench.training.model import choose_precision
 from bench.training.trial import Progress, Trial, score_test
 from bench.training.worker_state import Workbench
+from bench.units import Duration
 
 SPEC = "spec"
 PROGRESS = "progress"
@@ -95,8 +96,7 @@ def worker_setup(
     train: TokenSplit,
     validation: TokenSplit,
     slots: Slots,
-    *,
-    timeout: float | None = None,
+    timeout: Duration | None = None,
 ) -> WorkerSetup:
     """What workers of these slots need for a study."""
     return WorkerSetup(
@@ -109,7 +109,7 @@ def worker_setup(
         device_shared=slots.device_shared,
         folder=prepared.ledger.folder.absolute(),
         memory=slots.memory,
-        timeout=timeout,
+        timeout=timeout.seconds if timeout else None,
         share=(slots.cpus, slots.gpus) if slots.look and slots.workers != 1 else None,
     )
 

@@ -11,9 +11,9 @@ from bench.cli import entry
 from bench.cluster import join as cluster_module
 from bench.cluster import token as token_module
 from bench.cluster.join import cluster
-from bench.cluster.slots import Demand
 from bench.errors import ClusterError
 from bench.records.scrub import HIDDEN, scrub, scrubbed
+from bench.study.run_options import RunOptions
 from tests.helpers.records import trial
 
 
@@ -73,7 +73,7 @@ def test_s01_an_open_cluster_of_other_machines_is_refused_before_it_is_joined(
     monkeypatch.setattr(cluster_module.ray, "init", lambda **_: pytest.fail("joined"))
     with (
         pytest.raises(ClusterError, match=r"it asks for no token.*--insecure-cluster"),
-        cluster(Demand(address=address)),
+        cluster(RunOptions(address=address)),
     ):
         pass
 
@@ -88,7 +88,7 @@ def test_s01_a_token_that_others_can_read_is_refused(
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with (
         pytest.raises(ClusterError, match=r"can be read by others; run: chmod 600"),
-        cluster(Demand(address="10.1.2.3:6379")),
+        cluster(RunOptions(address="10.1.2.3:6379")),
     ):
         pass
 
@@ -101,7 +101,7 @@ def test_s02_a_local_ray_has_no_dashboard(monkeypatch: pytest.MonkeyPatch) -> No
         raise ValueError("enough")
 
     monkeypatch.setattr(cluster_module.ray, "init", init)
-    with pytest.raises(ClusterError, match="enough"), cluster(Demand()):
+    with pytest.raises(ClusterError, match="enough"), cluster(RunOptions()):
         pass
     assert asked["include_dashboard"] is False
     assert asked["address"] == "local"

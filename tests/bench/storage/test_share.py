@@ -2,8 +2,7 @@
 
 import pytest
 
-from bench.errors import StudyError
-from bench.storage.locks import WHOLE, Share, make_share
+from bench.storage.locks import WHOLE, Share
 
 
 @pytest.mark.parametrize("of", [2, 3, 4, 7])
@@ -32,16 +31,15 @@ def test_arms_of_one_trial_are_spread_over_the_shares() -> None:
 
 def test_the_whole_holds_everything() -> None:
     assert WHOLE.holds(3, 8)
-    assert make_share(None) == WHOLE
-    assert make_share(" 2/4 ") == Share(2, 4)
+    assert Share.parse(" 2/4 ") == Share(2, 4)
     assert str(Share(2, 4)) == "2/4"
-    assert not make_share("1/1").is_part
+    assert not Share.parse("1/1").is_part
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2", "1/2/3", "", "1/99999"])
 def test_what_is_no_share_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(StudyError, match="such as 2/4"):
-        make_share(text)
+    with pytest.raises(ValueError, match="such as 2/4"):
+        Share.parse(text)
 
 
 def test_shares_of_one_division_run_side_by_side_and_nothing_else() -> None:

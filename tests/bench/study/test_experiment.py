@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.cluster.slots import Demand
 from bench.doctor.examine import Needs
 from bench.errors import InputError
 from bench.study.experiment import prepare
 from bench.study.file import load_study
+from bench.study.run_options import RunOptions
 from tests.helpers.folders import write_dataset, write_model
 
 
@@ -49,7 +49,7 @@ def test_a_method_of_peft_that_does_not_fit_is_known_before_with_pefts_reason(
 
     assert list(prepared.refusals()) == ["peft:prefix_tuning"]
     assert "past key values" in prepared.refusals()["peft:prefix_tuning"]
-    assert Needs.of(prepared, Demand()).modules == ("peft",)
+    assert Needs.of(prepared, RunOptions()).modules == ("peft",)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import StudyError
-from bench.tune.budget import Budget, Meter, make_budget
+from bench.study.run_options import RunOptions
+from bench.tune.budget import Meter
 
 
 class Clock:
@@ -17,21 +17,9 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize("hours", [0.0, -1.0, float("inf"), float("nan")])
-def test_gpu_hours_must_be_a_number_above_0(hours: float) -> None:
-    with pytest.raises(StudyError, match=r"--max-gpu-hours .*: must be a number above 0"):
-        make_budget(None, hours)
-
-
-def test_both_options_are_told_at_once() -> None:
-    with pytest.raises(StudyError) as caught:
-        make_budget("soon", 0)
-    assert len(caught.value.problems) == 2
-
-
 def test_time_is_spent_from_the_beginning_of_the_search() -> None:
     clock = Clock()
-    meter = Meter(make_budget("1m 30s", None), clock=clock)
+    meter = Meter(RunOptions.model_validate({"time_budget": "1m 30s"}), clock=clock)
     clock.now += 89.9
     assert meter.spent is None
     clock.now += 0.1
@@ -40,14 +28,14 @@ def test_time_is_spent_from_the_beginning_of_the_search() -> None:
 
 def test_plain_seconds_are_told_as_seconds() -> None:
     clock = Clock()
-    meter = Meter(make_budget("45", None), clock=clock)
+    meter = Meter(RunOptions.model_validate({"time_budget": "45"}), clock=clock)
     clock.now += 45
     assert meter.spent == "45s"
 
 
 def test_gpu_hours_are_gpus_held_times_hours_over_all_trials() -> None:
     clock = Clock()
-    meter = Meter(Budget(gpu_hours=1.5), gpus=0.5, clock=clock)
+    meter = Meter(RunOptions(max_gpu_hours=1.5), gpus=0.5, clock=clock)
     clock.now += 7200  # nobody holds one
     meter.hold("a")
     meter.hold("b")

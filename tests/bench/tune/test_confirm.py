@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from bench.cluster.slots import Demand
 from bench.data.load import SealedTest
 from bench.data.tasks.multiple_choice import Question
 from bench.records.events import Ended, Event, Frozen, Scored
@@ -22,6 +21,7 @@ from bench.records.trial_record import Status
 from bench.storage.ledger import Ledger
 from bench.study.experiment import Experiment, prepare
 from bench.study.file import load_study
+from bench.study.run_options import RunOptions
 from bench.tune.run import run_study
 from reports.confirmed import confirmed
 from tests.bench.tune.test_early_ends import paretune, write_study
@@ -69,7 +69,7 @@ def test_the_test_split_cannot_be_opened_before_all_that_was_frozen_has_been_con
     )
     events: list[Event] = []
     with pytest.raises(SealBroken):
-        run_study(ready, Demand(), events.append)
+        run_study(ready, RunOptions(), events.append)
 
     run = ready.ledger.run()
     assert run.test_scorings == 0

@@ -17,14 +17,14 @@ import yaml
 from optuna.trial import TrialState
 
 from bench.cluster.join import cluster
-from bench.cluster.slots import Demand
 from bench.pretrained.shared_weights import Weights
 from bench.pretrained.source import locate
 from bench.records.study_record import Halving
 from bench.space import Space, Uniform
 from bench.storage.ledger import Ledger
 from bench.study.arm import Arm
-from bench.tune.driver import Dispatcher
+from bench.study.run_options import RunOptions
+from bench.tune.driver import run_plan
 from bench.tune.plan import Plan
 from bench.tune.report import write_report
 from bench.tune.rungs import Rungs
@@ -210,10 +210,11 @@ def test_workers_go_on_after_stopped_trials_and_a_retried_one_is_counted_once(
         device_shared=False,
         folder=tmp_path / "run",
     )
-    with cluster(Demand(workers=1)) as slots:
-        found = Dispatcher(
-            slots=slots, setup=setup, ledger=Ledger(tmp_path / "run"), observe=lambda event: None
-        ).run(plan, (), lambda records: [])
+    with cluster(RunOptions(workers=1)) as slots:
+        ledger, usual = Ledger(tmp_path / "run"), RunOptions()
+        found = run_plan(
+            plan, (), lambda records: [], setup, slots, ledger, lambda event: None, usual
+        )
 
     states = [trial.state for trial in plan.studies["traced"].trials]
     assert states == [TrialState.COMPLETE, *[TrialState.PRUNED] * 4]

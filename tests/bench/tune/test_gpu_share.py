@@ -11,12 +11,13 @@ import torch
 
 from bench.cluster.join import cluster
 from bench.cluster.nodes import present
-from bench.cluster.slots import Demand, Slots, slots
+from bench.cluster.slots import Slots, slots
 from bench.errors import StudyError
 from bench.pretrained.shared_weights import Weights
 from bench.strategy import Strategy
 from bench.study.experiment import Experiment, prepare
 from bench.study.file import load_study
+from bench.study.run_options import RunOptions
 from bench.training.rehearsal import peak_bytes
 from bench.tune.gpu_share import MARGIN, SAYS, Need, fraction, heaviest, measure, settle
 from strategies.full import Full
@@ -39,7 +40,7 @@ def need(total: int = 24 * GB, context: int = GB // 2, **peaks: int | None) -> N
 
 
 def whole(*nodes: dict[str, float], workers: int | None = None) -> Slots:
-    return slots(Demand(gpus="auto", workers=workers), list(nodes or (FOUR_GPUS,)))
+    return slots(RunOptions(gpus_per_trial="auto", workers=workers), list(nodes or (FOUR_GPUS,)))
 
 
 def test_as_many_share_a_device_as_its_memory_holds_with_a_margin_and_a_process_each() -> None:
@@ -81,7 +82,7 @@ def test_so_many_trials_fit_on_a_device_as_were_chosen() -> None:
     for trials in range(1, 65):
         chosen = fraction([need(total=trials * 3 * GB)], whole({"CPU": 64.0, "GPU": 1.0}), 1000)
         assert chosen.trials == trials
-        placed = slots(Demand(gpus=chosen.gpus), [{"CPU": 64.0, "GPU": 1.0}])
+        placed = slots(RunOptions(gpus_per_trial=chosen.gpus), [{"CPU": 64.0, "GPU": 1.0}])
         assert placed.count == trials
 
 
@@ -139,9 +140,12 @@ def test_the_configurations_that_are_measured_have_high_numbers_and_every_choice
 def test_a_worker_measures_every_arm_and_names_what_takes_most(prepared: Experiment) -> None:
     weights = Weights.of(prepared.source.backbone())
     tokens = prepared.tokens("train"), prepared.tokens("validation")
-    with cluster(Demand()) as found:
+    with cluster(RunOptions()) as found:
         (told,) = measure(prepared, found, weights, tokens)
-        assert settle(prepared, Demand(gpus="auto"), found, weights, tokens) == (found, None)
+        assert settle(prepared, RunOptions(gpus_per_trial="auto"), found, weights, tokens) == (
+            found,
+            None,
+        )
     assert told.refused == {}
     assert set(told.peaks) == {"lora", "adapter", "linear", "prompt"}
     assert told.device
@@ -158,7 +162,7 @@ def no_gpu_but_a_promise() -> Iterator[Slots]:
 
     ray.init("local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
     try:
-        yield slots(Demand(gpus="auto"), present())
+        yield slots(RunOptions(gpus_per_trial="auto"), present())
     finally:
         ray.shutdown()
 
@@ -171,4 +175,4 @@ def test_what_cannot_be_measured_is_refused_with_the_way_out(prepared: Experimen
     weights = Weights.of(prepared.source.backbone())
     tokens = prepared.tokens("train"), prepared.tokens("validation")
     with no_gpu_but_a_promise() as found, pytest.raises(StudyError, match="say a number"):
-        settle(prepared, Demand(gpus="auto"), found, weights, tokens)
+        settle(prepared, RunOptions(gpus_per_trial="auto"), found, weights, tokens)

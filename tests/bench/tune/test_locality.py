@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 PROGRAM = """
 import json
 
-from bench.cluster.slots import Demand
+from bench.study.run_options import RunOptions
 from bench.cluster.join import cluster  # before Ray, which it tells of tokens
 from bench.pretrained.shared_weights import Weights
 
@@ -41,7 +41,7 @@ config = BertConfig(vocab_size=30522, hidden_size=512, num_hidden_layers=6,
                     num_attention_heads=8, intermediate_size=2048)
 weights = Weights.of(AutoModel.from_config(config, add_pooling_layer=False))
 size = sum({id(a): a.nbytes for a in weights.parameters.values()}.values())
-with cluster(Demand(cpus=0.25)):
+with cluster(RunOptions(cpus_per_trial=0.25)):
     shared = ray.put(weights)
     found = {}
     for count in (1, 4):

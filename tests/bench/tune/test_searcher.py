@@ -14,10 +14,11 @@ from bench.records.spec import TrialSpec
 from bench.records.study_record import Halving
 from bench.records.trial_record import Status, TestScore, TrialRecord
 from bench.storage.ledger import Ledger
+from bench.study.run_options import RunOptions
 from bench.training.trial import Progress
-from bench.tune.budget import Meter, make_budget
+from bench.tune.budget import Meter
 from bench.tune.plan import Plan
-from bench.tune.retry import GRACE, USUAL_CARE, Care
+from bench.tune.retry import GRACE
 from bench.tune.rungs import Rungs
 from bench.tune.searcher import Conductor
 from bench.tune.test_scoring import Exam
@@ -29,6 +30,11 @@ from tests.helpers.trials import make_questions
 RULE = Halving(reduction_factor=3, grace_epochs=1)
 
 
+def asked(**options: Any) -> RunOptions:
+    """How a study is run, as typed."""
+    return RunOptions.model_validate(options)
+
+
 class Stage:
     """A conductor with a clock, a ledger and ears."""
 
@@ -38,7 +44,7 @@ class Stage:
         *,
         trials: int = 4,
         rule: Halving | None = RULE,
-        care: Care = USUAL_CARE,
+        options: RunOptions | None = None,
     ) -> None:
         self.clock = Clock()
         self.ledger = Ledger(folder)
@@ -53,10 +59,10 @@ class Stage:
             make_spec=spec,
             rungs=Rungs(rule, 3),
         )
-        meter = Meter(make_budget("60s", None), clock=self.clock)
+        meter = Meter(asked(time_budget="60s"), clock=self.clock)
         exam = Exam(self.choose, self.ledger, self.events.append)
         self.conductor = Conductor(
-            self.plan, self.ledger, self.events.append, exam, meter=meter, care=care
+            self.plan, self.ledger, self.events.append, exam, meter=meter, options=options
         )
 
     def choose(self, records: list[TrialRecord]) -> list[Scoring]:
@@ -398,7 +404,7 @@ def test_a_record_that_cannot_be_written_does_not_count(
 def test_a_trial_is_late_when_its_time_and_some_grace_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = Stage(tmp_path, care=Care(timeout=30))
+    stage = Stage(tmp_path, options=asked(trial_timeout="30"))
     now = [1000.0]
     monkeypatch.setattr("bench.tune.searcher.time.perf_counter", lambda: now[0])
     given = stage.begin("a")
@@ -423,7 +429,7 @@ def test_a_worker_that_dies_before_its_trial_begins_is_not_laid_to_the_trial(sta
 
 
 def test_a_failed_trial_takes_its_deaths_into_a_later_run(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, care=Care(max_retries=0))
+    stage = Stage(tmp_path, options=asked(max_retries=0))
     given = stage.begin("a")
     die(stage, "a")
     assert stage.statuses() == [Status.FAILED]
@@ -434,7 +440,7 @@ def test_a_failed_trial_takes_its_deaths_into_a_later_run(tmp_path: Path) -> Non
 def test_a_worker_that_said_where_it_hung_has_timed_out_however_the_clocks_stand(
     tmp_path: Path,
 ) -> None:
-    stage = Stage(tmp_path, care=Care(timeout=3600))
+    stage = Stage(tmp_path, options=asked(trial_timeout="3600"))
     given = stage.begin("a")
     stage.ledger.stack(given.fingerprint).write_text("Timeout!\nin a loop\n")
     die(stage, "a")
@@ -444,7 +450,7 @@ def test_a_worker_that_said_where_it_hung_has_timed_out_however_the_clocks_stand
 
 
 def test_a_scoring_that_hangs_is_late_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(tmp_path, trials=1, care=Care(timeout=30))
+    stage = Stage(tmp_path, trials=1, options=asked(trial_timeout="30"))
     run(stage, "a", 0.5, 0.5, 0.5)
     now = [1000.0]
     monkeypatch.setattr("bench.tune.searcher.time.perf_counter", lambda: now[0])
