@@ -21,7 +21,7 @@ from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import Location, rename, storage_error, write_whole
 from bench.storage.ledger import Ledger, Records
 from bench.study.experiment import Experiment
-from bench.trackers.base import tracked
+from bench.trackers.base import track
 from bench.training.measure import Stopwatch
 from bench.tune.budget import NO_BUDGET, Budget
 from bench.tune.confirmation import Confirmation, make_freeze, still_holds
@@ -564,7 +564,7 @@ def _tracked(
     prepared: Experiment, options: Options, observe: Observer
 ) -> AbstractContextManager[Observer]:
     """The observer that also tells trackers."""
-    return tracked(options.trackers, prepared.study.name, prepared.ledger.folder, observe)
+    return track(options.trackers, prepared.study.name, prepared.ledger.folder, observe)
 
 
 def _opened(ready: Ready, standing: Standing, slots: Slots | None, options: Options) -> Opened:
