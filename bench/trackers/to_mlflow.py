@@ -1,19 +1,17 @@
-"""Trials as MLflow runs, through Ray's callback: at MLFLOW_TRACKING_URI, or in the run folder."""
+"""Trials as MLflow runs: at MLFLOW_TRACKING_URI, or in the run folder."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from pathlib import Path
-from typing import Any
 
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-from bench.records.scrub import scrub
-from bench.trackers.base import End, Likeness, TrackedRun
+from bench.records.events import TrialOutline
+from bench.records.trial_record import TrialRecord
+from bench.trackers.base import End, Figures, RunIdentity, Tracker, parameters
 
 RUN = "paretune.run"
 """Tag that tells the run folder."""
@@ -21,89 +19,72 @@ RUN = "paretune.run"
 PAGE = 1000
 
 
-class Mlflow(MLflowLoggerCallback):
+class Mlflow(Tracker):
     """One MLflow run per trial in an experiment named as the study.
 
     A run that an earlier command has begun is taken up again, not made twice.
-
-    Args:
-        run: which trials belong to.
     """
 
-    def __init__(self, run: TrackedRun) -> None:
-        given = os.environ.get("MLFLOW_TRACKING_URI")
-        self._folder = run.folder / "mlflow"
-        self._is_ours = not given
-        self._run = run.run
-        self._address = given or f"sqlite:///{self._folder / 'mlflow.db'}"
-        super().__init__(
-            tracking_uri=self._address,
-            experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or run.study,
-            tags={RUN: run.run},
-        )
-        self._found: dict[str, str] = {}
-
-    def setup(self, *args: Any, **kwargs: Any) -> None:
-        """Opens the store, and looks up what earlier commands have tracked."""
+    def __init__(self, identity: RunIdentity) -> None:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
-        if self._is_ours:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            super().setup()  # type: ignore[no-untyped-call]
-        except MlflowException:  # another command may have made the experiment meanwhile
-            super().setup()  # type: ignore[no-untyped-call]
-        self._client = MlflowClient(tracking_uri=self._address)
-        self._found = {
-            run.data.params.get("fingerprint", ""): run.info.run_id for run in self._runs()
-        }
+        address = os.environ.get("MLFLOW_TRACKING_URI")
+        if not address:
+            folder = identity.folder / "mlflow"
+            folder.mkdir(parents=True, exist_ok=True)
+            address = f"sqlite:///{folder / 'mlflow.db'}"
+        self.where = address
+        self._client = MlflowClient(tracking_uri=address)
+        self._experiment = self._open(os.environ.get("MLFLOW_EXPERIMENT_NAME") or identity.study)
+        self._tags = {RUN: identity.run}
+        self._runs = self._find(f"tags.`{RUN}` = '{identity.run}'")
 
-    def _runs(self) -> list[Run]:
-        experiments = [str(self.mlflow_util.experiment_id)]
-        wanted = f"tags.`{RUN}` = '{self._run}'"
-        found: list[Run] = []
+    def _open(self, name: str) -> str:
+        """The experiment that a person has set, else the one of a name; made if there is none."""
+        if given := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+            with contextlib.suppress(MlflowException):
+                return str(self._client.get_experiment(given).experiment_id)
+        if found := self._client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name))
+        except MlflowException:  # another command may have made it meanwhile
+            if found := self._client.get_experiment_by_name(name):
+                return str(found.experiment_id)
+            raise
+
+    def _find(self, wanted: str) -> dict[str, str]:
+        """Runs that earlier commands have begun, by fingerprint."""
+        runs: dict[str, str] = {}
         token = None
         while True:
-            page = self._client.search_runs(experiments, wanted, max_results=PAGE, page_token=token)
-            found.extend(page)
+            page = self._client.search_runs(
+                [self._experiment], wanted, max_results=PAGE, page_token=token
+            )
+            runs |= {run.data.params.get("fingerprint", ""): run.info.run_id for run in page}
             token = page.token
             if not token:
-                return found
+                return runs
 
-    @property
-    def where(self) -> str:
-        """The address of the store, without secrets."""
-        return scrub(self._address)
+    def begin(self, trial: TrialOutline) -> None:
+        run = self._runs.get(trial.fingerprint)
+        if run is None:
+            tags = {**self._tags, "trial_name": trial.name}
+            made = self._client.create_run(self._experiment, run_name=trial.name, tags=tags)
+            run = self._runs[trial.fingerprint] = made.info.run_id
+        else:
+            self._client.update_run(run, status="RUNNING")
+        for name, value in parameters(trial).items():
+            self._client.log_param(run, name, value)
 
-    def folder(self, name: str) -> Path:
-        """Nothing is written there: MLflow writes to its store."""
-        return self._folder
+    def log(self, fingerprint: str, epoch: int, figures: Figures) -> None:
+        for name, value in figures.items():
+            self._client.log_metric(self._runs[fingerprint], name, float(value), step=epoch)
 
-    def knows(self, trial: Likeness) -> bool:
-        """Whether an earlier command has begun its run."""
-        return trial.fingerprint in self._found
+    def end(self, fingerprint: str, how: End, words: dict[str, str]) -> None:
+        for name, text in words.items():
+            self._client.set_tag(self._runs[fingerprint], name, text)
+        self._client.set_terminated(self._runs[fingerprint], status=str(how))
 
-    def log_trial_start(self, trial: Likeness) -> None:
-        """Begins a run, or goes on with that of an earlier command."""
-        if self.knows(trial):
-            self._trial_runs[trial] = self._found[trial.fingerprint]
-            self._client.update_run(self._trial_runs[trial], status="RUNNING")
-        super().log_trial_start(trial)
-
-    def end(self, trial: Likeness, how: End) -> None:
-        """Closes the run in the state that the trial has come to."""
-        identifier = self._trial_runs[trial]
-        for name, text in trial.said.items():
-            self._client.set_tag(identifier, name, text)
-        self.log_trial_end(trial, failed=how is End.FAILED)
-        if how is End.KILLED:
-            self._client.set_terminated(identifier, status=str(how))
-        self._found[trial.fingerprint] = self._trial_runs.pop(trial)
-
-    def add(self, trial: Likeness, result: dict[str, Any]) -> None:
-        """Adds figures to a run, which may have been closed."""
-        self._trial_runs[trial] = self._found[trial.fingerprint]
-        self.log_trial_result(0, trial, result)
-        del self._trial_runs[trial]
-
-    def close(self) -> None:
-        """Nothing: everything was written at once."""
+    def add(self, record: TrialRecord, epoch: int, figures: Figures) -> None:
+        if record.fingerprint in self._runs:
+            self.log(record.fingerprint, epoch, figures)

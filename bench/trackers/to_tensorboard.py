@@ -1,61 +1,73 @@
-"""Trials as TensorBoard event files, through Ray's callback: a folder per trial."""
+"""Trials as TensorBoard event files: a folder per trial, named as the trial."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from ray.tune.logger import TBXLoggerCallback
+from tensorboardX import SummaryWriter
+from tensorboardX.summary import hparams
 
 from bench.plugins import file_name
-from bench.trackers.base import End, Likeness, TrackedRun
+from bench.records.events import TrialOutline
+from bench.records.trial_record import TrialRecord
+from bench.trackers.base import End, Figures, RunIdentity, Tracker, parameters
+
+PREFIX = "ray/tune/"
+"""Of every tag, as in Ray's own event files, so that runs of both lie in the same charts."""
 
 
-class TensorBoard(TBXLoggerCallback):
-    """Event files in a folder per trial, named as the trial.
+class TensorBoard(Tracker):
+    """Event files in the folder that ``tensorboard --logdir`` is given."""
 
-    Args:
-        run: which trials belong to.
-    """
-
-    def __init__(self, run: TrackedRun) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._folder = run.folder / "tensorboard"
-        self._new_writer = self._summary_writer_cls
-        self._summary_writer_cls = self._writer
-
-    def _writer(self, folder: str, **options: Any) -> Any:
-        """A file of its own: files are named by the second, and the next one may come in it."""
-        number = len(list(Path(folder).glob("events.*")))
-        return self._new_writer(folder, filename_suffix=f".{number}", **options)
-
-    def setup(self, *args: Any, **kwargs: Any) -> None:
-        """Makes the folder."""
+    def __init__(self, identity: RunIdentity) -> None:
+        self._folder = identity.folder / "tensorboard"
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.where = str(self._folder)
+        self._files: dict[str, _EventFile] = {}
 
-    @property
-    def where(self) -> str:
-        """The folder that ``tensorboard --logdir`` is given."""
-        return str(self._folder)
+    def begin(self, trial: TrialOutline) -> None:
+        folder = self._folder / file_name(trial.name)
+        self._files[trial.fingerprint] = _EventFile(folder, parameters(trial))
 
-    def folder(self, name: str) -> Path:
-        """A folder per trial."""
-        return self._folder / file_name(name)
+    def log(self, fingerprint: str, epoch: int, figures: Figures) -> None:
+        self._files[fingerprint].log(epoch, figures)
 
-    def knows(self, trial: Likeness) -> bool:
-        """Whether it has a folder."""
-        return bool(trial.folder.exists())
+    def end(self, fingerprint: str, how: End, words: dict[str, str]) -> None:
+        self._files.pop(fingerprint).close(words)
 
-    def end(self, trial: Likeness, how: End) -> None:
-        """Writes parameters beside what they have come to, and closes the file."""
-        self.log_trial_end(trial, failed=how is End.FAILED)
-
-    def add(self, trial: Likeness, result: dict[str, Any]) -> None:
+    def add(self, record: TrialRecord, epoch: int, figures: Figures) -> None:
         """Adds figures in a further file of the same folder, without the parameters again."""
-        self.log_trial_start(trial)
-        self.log_trial_result(0, trial, result)
-        self._trial_result[trial] = {}
-        self.log_trial_end(trial)
+        folder = self._folder / file_name(record.trial)
+        if folder.exists():
+            file = _EventFile(folder, {})
+            file.log(epoch, figures)
+            file.close({})
 
-    def close(self) -> None:
-        """Nothing: files are closed with their trials."""
+
+class _EventFile:
+    """What one command has to say of a trial."""
+
+    def __init__(self, folder: Path, asked: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Files are named by the second, and the next one may come in it.
+        number = len(list(folder.glob("events.*")))
+        self._writer: Any = SummaryWriter(str(folder), flush_secs=30, filename_suffix=f".{number}")
+        self._asked = asked
+        self._last: dict[str, float] = {}
+
+    def log(self, epoch: int, figures: Figures) -> None:
+        known = {PREFIX + name: one for name, one in figures.items() if not math.isnan(one)}
+        for tag, value in known.items():
+            self._writer.add_scalar(tag, value, global_step=epoch)
+        self._writer.flush()
+        self._last = known
+
+    def close(self, words: dict[str, str]) -> None:
+        """Writes parameters beside what they have come to, and closes the file."""
+        if self._asked and self._last:
+            # ``SummaryWriter.add_hparams`` would make a further folder for them.
+            for summary in hparams({**self._asked, **words}, self._last):
+                self._writer.file_writer.add_summary(summary)
+        self._writer.close()

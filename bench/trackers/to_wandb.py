@@ -1,4 +1,4 @@
-"""Trials as runs of Weights & Biases, through Ray's callback: online with a key, else offline."""
+"""Trials as runs of Weights & Biases: online with a key, else offline."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import wandb
-from ray.air.integrations.wandb import WandbLoggerCallback
 
-from bench.trackers.base import STEP, End, Likeness, TrackedRun
+from bench.records.events import TrialOutline
+from bench.records.spec import content_hash
+from bench.records.trial_record import TrialRecord
+from bench.trackers.base import End, Figures, RunIdentity, Tracker, parameters
 
 PROJECT = "paretune"
 HOST = "https://api.wandb.ai"
@@ -32,97 +34,56 @@ SETTINGS = {
 """Nothing is sent of this machine or of the command, which are not what has run the trial."""
 
 
-class WeightsAndBiases(WandbLoggerCallback):
+class WeightsAndBiases(Tracker):
     """One run per trial, in the group of the study.
 
-    Ray's callback starts two processes per trial. They would take the cores of trials that are
-    being timed, so that runs are written from this process instead.
-
     A run that an earlier command has begun is taken up again under its name.
-
-    Args:
-        run: which trials belong to.
     """
 
-    def __init__(self, run: TrackedRun) -> None:
-        self._folder = run.folder / "wandb"
-        self._runs: dict[Likeness, wandb.Run] = {}
-        self._closing: dict[str, Thread] = {}
-        self._begun: set[str] = set()
+    def __init__(self, identity: RunIdentity) -> None:
+        self._identity = identity
+        self._runs: dict[str, wandb.Run] = {}
+        self._closing: dict[str, Thread] = {}  # of every run that this command has closed
         self._errors: list[Exception] = []
-        key = _key()
-        self.mode = _mode(bool(key))
-        super().__init__(
-            project=os.environ.get("WANDB_PROJECT") or PROJECT,
-            group=run.study,
-            api_key=None if self.mode in OFFLINE else key,
-            mode=self.mode,
-            dir=str(run.folder),
-            resume="allow",
-            reinit="create_new",
-            settings=SETTINGS,
-        )
-
-    def setup(self, *args: Any, **kwargs: Any) -> None:
-        """Makes the folder. Nobody is asked for a key."""
-        os.environ["WANDB_MODE"] = self.mode
+        self._folder = identity.folder / "wandb"
         self._folder.mkdir(parents=True, exist_ok=True)
-        super().setup()  # type: ignore[no-untyped-call]
+        key = _key()
+        mode = _mode(bool(key))
+        project = os.environ.get("WANDB_PROJECT") or PROJECT
+        if mode in OFFLINE:
+            self.where = f"{self._folder} ({mode}; `wandb sync` uploads it)"
+        else:
+            self.where = f"project {project}"
+            os.environ["WANDB_API_KEY"] = str(key)
+        self._options: dict[str, Any] = {
+            "project": project,
+            "group": identity.study,
+            "mode": mode,
+            "dir": str(identity.folder),
+            "resume": "allow",
+            "reinit": "create_new",
+            "allow_val_change": True,
+            "settings": SETTINGS,
+        }
 
-    @property
-    def where(self) -> str:
-        """The project, or the folder and how to send it on."""
-        if self.mode in OFFLINE:
-            return f"{self._folder} ({self.mode}; `wandb sync` uploads it)"
-        return f"project {self.project}"
+    def begin(self, trial: TrialOutline) -> None:
+        self._open(trial.fingerprint, trial.name, parameters(trial))
 
-    def folder(self, name: str) -> Path:
-        """One folder for all: wandb makes folders of its own there."""
-        return self._folder
+    def log(self, fingerprint: str, epoch: int, figures: Figures) -> None:
+        self._runs[fingerprint].log(dict(figures), step=epoch)
 
-    def knows(self, trial: Likeness) -> bool:
-        """Whether this command has begun it, or it has a folder of an earlier one."""
-        return trial.trial_id in self._begun or any(self._folder.glob(f"*run-*-{trial.trial_id}*"))
+    def end(self, fingerprint: str, how: End, words: dict[str, str]) -> None:
+        self._runs[fingerprint].config.update(words, allow_val_change=True)
+        self._close(fingerprint, int(how is End.FAILED))
 
-    def _start_logging_actor(
-        self, trial: Likeness, exclude_results: list[str], **wanted: Any
-    ) -> None:
-        """Opens a run with what Ray's callback has put together."""
-        if before := self._closing.pop(trial.trial_id, None):
-            before.join()
-        self._begun.add(trial.trial_id)
-        self._runs[trial] = wandb.init(**wanted)
-
-    def log_trial_result(self, iteration: int, trial: Likeness, result: dict[str, Any]) -> None:
-        """Adds figures."""
-        found = {name: value for name, value in result.items() if name != STEP}
-        self._runs[trial].log(found, step=result[STEP])
-
-    def end(self, trial: Likeness, how: End) -> None:
-        """Adds how it ended, and closes the run."""
-        self._runs[trial].config.update(trial.said, allow_val_change=True)  # type: ignore[no-untyped-call]
-        self._close(trial, int(how is End.FAILED))
-
-    def add(self, trial: Likeness, result: dict[str, Any]) -> None:
-        """Opens the run again for some more figures."""
-        self.log_trial_start(trial)
-        self.log_trial_result(0, trial, result)
-        self._close(trial, 0)
-
-    def _close(self, trial: Likeness, code: int) -> None:
-        """Closes a run on a thread, as sending it may take seconds."""
-        if self._errors:
-            raise self._errors[0]
-        closing = Thread(target=self._finish, args=(self._runs.pop(trial), code), daemon=True)
-        closing.start()
-        self._closing = {name: one for name, one in self._closing.items() if one.is_alive()}
-        self._closing[trial.trial_id] = closing
-
-    def _finish(self, run: wandb.Run, code: int) -> None:
-        try:
-            run.finish(exit_code=code)
-        except Exception as error:  # noqa: BLE001 - raised again where it is told
-            self._errors.append(error)
+    def add(self, record: TrialRecord, epoch: int, figures: Figures) -> None:
+        """Opens the run again, if it is known or has a folder of an earlier command."""
+        fingerprint = record.fingerprint
+        folders = self._folder.glob(f"*run-*-{self._identifier(fingerprint)}*")
+        if fingerprint in self._closing or any(folders):
+            self._open(fingerprint, record.trial, {})
+            self.log(fingerprint, epoch, figures)
+            self._close(fingerprint, 0)
 
     def close(self) -> None:
         """Waits until every run is written, or sent."""
@@ -130,6 +91,33 @@ class WeightsAndBiases(WandbLoggerCallback):
             closing.join()
         if self._errors:
             raise self._errors[0]
+
+    def _identifier(self, fingerprint: str) -> str:
+        """The same in every command on one run folder."""
+        return content_hash([self._identity.run, fingerprint])
+
+    def _open(self, fingerprint: str, name: str, config: dict[str, Any]) -> None:
+        if before := self._closing.get(fingerprint):
+            before.join()
+        identifier = self._identifier(fingerprint)
+        self._runs[fingerprint] = wandb.init(
+            id=identifier, name=name, config=config, **self._options
+        )
+
+    def _close(self, fingerprint: str, code: int) -> None:
+        """Closes a run on a thread, as sending it may take seconds."""
+        if self._errors:
+            raise self._errors[0]
+        run = self._runs.pop(fingerprint)
+
+        def finish() -> None:
+            try:
+                run.finish(exit_code=code)
+            except Exception as error:  # noqa: BLE001 - raised again where it is told
+                self._errors.append(error)
+
+        self._closing[fingerprint] = Thread(target=finish, daemon=True)
+        self._closing[fingerprint].start()
 
 
 def _mode(has_key: bool) -> str:

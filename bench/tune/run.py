@@ -25,7 +25,7 @@ from bench.storage.files import Location, rename, storage_error
 from bench.storage.ledger import Ledger
 from bench.study.experiment import Experiment
 from bench.study.run_options import RunOptions
-from bench.trackers.base import make_trackers, tracked
+from bench.trackers.base import make_trackers, track
 from bench.training.measure import Stopwatch
 from bench.tune.confirmation import Confirmation, make_freeze, still_holds
 from bench.tune.driver import Searched, run_plan
@@ -208,7 +208,7 @@ def run_study(
         context = stack.enter_context(place(context))
         trackers = make_trackers(options.track) if context.slots else ()
         name, folder = context.study.name, context.ledger.folder
-        observe = stack.enter_context(tracked(trackers, name, folder, observe))
+        observe = stack.enter_context(track(trackers, name, folder, observe))
         context = replace(context, observe=observe)
         observe(_opening(context))
         return _close(context, _stages(context) if context.slots else _idle(context))

@@ -27,7 +27,7 @@ from bench.storage.files import (
 )
 from bench.storage.ledger import AtWork, Ledger
 from bench.storage.locks import Share, Taken, held, is_held
-from bench.trackers.base import TrackedRun
+from bench.trackers.base import RunIdentity
 from bench.tune.run import set_aside
 from tests.helpers.records import broken, study, trial
 from tests.helpers.stores import BUCKET, Store, s3_store
@@ -114,7 +114,7 @@ def test_all_that_track_a_run_in_a_store_know_it_by_one_name(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first, second = (TrackedRun.of("demo", ledger.folder) for _ in range(2))
+    first, second = (RunIdentity.of("demo", ledger.folder) for _ in range(2))
 
     assert first == second
     assert first.folder == tmp_path / "runs" / "demo"

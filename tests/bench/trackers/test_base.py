@@ -29,7 +29,7 @@ from bench.records.spec import TrialSpec
 from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import Location
 from bench.storage.ledger import Ledger
-from bench.trackers.base import ENDS, KINDS, End, make_trackers, tracked
+from bench.trackers.base import ENDS, KINDS, End, make_trackers, track
 from reports.metrics import METRICS
 from strategies.lora import LoRA
 from tests.helpers.harness import Play
@@ -84,7 +84,7 @@ NAMES = {"lora-000", "lora-001", "lora-002", "lora-004", "lora-000-seed1001"}
 def follow(folder: Location, *events: Event, names: tuple[str, ...] = TRACKERS) -> list[str]:
     """What is told of trackers that see these events."""
     told: list[Event] = []
-    with tracked(names, "study", folder, told.append) as observe:
+    with track(names, "study", folder, told.append) as observe:
         for event in events:
             observe(event)
     assert [event for event in told if not isinstance(event, Noted)] == list(events)
