@@ -18,7 +18,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from reports.confirmed import Right
+from reports.repeats import Right
 
 CONFIDENCE = 0.95
 """Coverage of every interval in a report."""
