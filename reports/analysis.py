@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias
 
 from bench.records.study_record import Run
 from reports import metrics
-from reports.confirmed import Confirmed, Right, tested
+from reports.repeats import Confirmed, Right, tested
 from reports.statistics import expected_best, hypervolume
 from reports.statistics.hypervolume import Hypervolume
-from reports.statistics.pairwise import Answers, Comparison, Pair, compare
+from reports.statistics.pairwise import ArmAnswers, Comparison, Pair, compare
 from reports.statistics.resamples import Draws, better, on_front, resampled
 from reports.statistics.seeds import Seeds
 from reports.statistics.uncertainty import Estimate, mean_accuracy
@@ -163,8 +163,8 @@ def comparable(run: Run) -> list[Confirmed]:
     )  # fmt: skip
 
 
-def _answers(candidate: Confirmed, right: Right) -> Answers:
-    return Answers(
+def _answers(candidate: Confirmed, right: Right) -> ArmAnswers:
+    return ArmAnswers(
         arm=candidate.candidate.arm,
         parameters=candidate.trained_parameters,
         seeds=tuple(run.seed for run in candidate.runs if run.test),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bench.records.study_record import Run, StudyRecord
 from bench.records.trial_record import Environment, TrialRecord
-from reports.confirmed import Confirmed, Right, tested
+from reports.repeats import Confirmed, Right, tested
 from reports.statistics.pairwise import ALPHA, holm, p_of_no_difference
 from reports.statistics.uncertainty import Estimate, difference, mean_accuracy
 from reports.twins import (
@@ -95,7 +95,7 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class RunComparison:
     """Two runs side by side.
 
     Attributes:
@@ -126,7 +126,7 @@ class Comparison:
         return any(drift.is_drift for drift in self.drifts)
 
 
-def compare_runs(first: Run, second: Run) -> Comparison:
+def compare_runs(first: Run, second: Run) -> RunComparison:
     """Groups what is the same in both runs and compares it; environments are never pooled.
 
     Two trials are of one configuration if strategy, knobs, learning rate, settings, model, and
@@ -137,7 +137,7 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     timed = [twin for twin in common if twin.same_code and twin.same_environment]
     alone = [twin for twin in timed if not (twin.first.was_shared or twin.second.was_shared)]
     mine, others = _samples(first, environments), _samples(second, environments)
-    return Comparison(
+    return RunComparison(
         asked=_asked(first.study, second.study),
         environments=environments,
         apart=_differing([_flat(environment) for environment in environments]),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.analysis import Analysis, Entry
-from reports.confirmed import Confirmed, confirmed
 from reports.escape import headline
 from reports.metrics import JUDGED, Metric, metric
 from reports.metrics import tested as objective
-from reports.standings import Standing, standings
+from reports.repeats import Confirmed, confirmed
+from reports.standings import ArmStanding, standings
 
 BY_RANK = "test_accuracy"
 """The metric whose order is that of ranks."""
@@ -29,7 +29,7 @@ class Row:
             the search, which may have shared a device, do not stand beside them.
     """
 
-    standing: Standing
+    standing: ArmStanding
     outcome: Confirmed | None
     entry: Entry | None
     tested: bool

@@ -17,7 +17,7 @@ FAILURES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ArmStanding:
     """One arm of a study, in the search.
 
     Attributes:
@@ -114,7 +114,7 @@ def in_order(study: StudyRecord, records: Iterable[TrialRecord]) -> list[TrialRe
 
 def standings(
     study: StudyRecord, records: Iterable[TrialRecord], sort: str | None = None
-) -> list[Standing]:
+) -> list[ArmStanding]:
     """All arms, the best first; arms without the figure last, in the study's order.
 
     Args:
@@ -137,12 +137,12 @@ def standings(
 
 def _standing(
     study: StudyRecord, arm: str, ordered: list[TrialRecord], best: TrialRecord | None
-) -> Standing:
+) -> ArmStanding:
     own = [record for record in ordered if record.arm == arm]
     counts = Counter(record.status for record in own)
     told = sorted(own, key=lambda record: record.status is Status.PRUNED)
     reasons = (record.reason for record in told if record.reason)
-    return Standing(
+    return ArmStanding(
         arm=arm,
         strategy=study.arms.get(arm) or own[0].strategy,
         best=best,
@@ -152,7 +152,7 @@ def _standing(
     )
 
 
-def _place(row: Standing, chosen: Metric) -> tuple[bool, float, float]:
+def _place(row: ArmStanding, chosen: Metric) -> tuple[bool, float, float]:
     value = None if row.best is None else chosen.read(row.best)
     if value is None or row.best is None:
         return (True, 0.0, 0.0)

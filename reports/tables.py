@@ -14,7 +14,7 @@ from reports.frames import frame
 from reports.front import points
 from reports.leaderboard import Row, judged, rows
 from reports.metrics import METRICS
-from reports.standings import Standing, in_order, standings
+from reports.standings import ArmStanding, in_order, standings
 from reports.statistics.uncertainty import Estimate
 
 COSTS = (
@@ -75,7 +75,7 @@ def _leaderboard_row(row: Row, words: TaskWords) -> dict[str, Any]:
 
 
 _NOBODY = Row(
-    standing=Standing(arm="", strategy="", best=None, ends={}, planned=None, reason=None),
+    standing=ArmStanding(arm="", strategy="", best=None, ends={}, planned=None, reason=None),
     outcome=None,
     entry=None,
     tested=False,

@@ -17,7 +17,7 @@ from bench.records.study_record import Run
 from bench.records.trial_record import Environment
 from bench.storage.ledger import Ledger
 from reports import show
-from reports.compare import Comparison, Drift, Sample, compare_runs
+from reports.compare import Drift, RunComparison, Sample, compare_runs
 from reports.escape import plain
 from reports.twins import Jitter, Ratio
 
@@ -50,7 +50,7 @@ def _both(first: Path, second: Path) -> tuple[Run, Run]:
     return runs[0], runs[1]
 
 
-def _show(found: Comparison, first: Path, second: Path) -> None:
+def _show(found: RunComparison, first: Path, second: Path) -> None:
     _say(f"first:  {first}", f"second: {second}", "")
     if found.asked:
         _say("what was asked:")
@@ -71,7 +71,7 @@ def _show(found: Comparison, first: Path, second: Path) -> None:
     _say("", *_verdicts(found))
 
 
-def _show_environments(found: Comparison) -> None:
+def _show_environments(found: RunComparison) -> None:
     if len(found.environments) > 1:
         labels = [_label(index) for index in range(len(found.environments))]
         _say("environments, never pooled:")
@@ -90,7 +90,7 @@ def _side_by_side(rows: dict[str, Any], heads: Iterable[str]) -> Table:
     return table
 
 
-def _drift_table(found: Comparison) -> Table:
+def _drift_table(found: RunComparison) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.caption, table.caption_justify = (
         Text("±: half a 95 % interval; ×: seeds; p: corrected for all that are judged", "dim"),
@@ -153,7 +153,7 @@ def _jitter(jitter: Jitter) -> str:
     )
 
 
-def _show_ratios(found: Comparison) -> None:
+def _show_ratios(found: RunComparison) -> None:
     for ratio in found.ratios:
         _say(
             f"{ratio.metric.label}, second over first: {ratio.median:.2f}"
@@ -165,7 +165,7 @@ def _show_ratios(found: Comparison) -> None:
         _say("no timings can be compared: no trial is in both runs in one environment")
 
 
-def _verdicts(found: Comparison) -> Iterator[str]:
+def _verdicts(found: RunComparison) -> Iterator[str]:
     judged = [drift for drift in found.drifts if drift.is_judged]
     drifted = [drift.first.name for drift in judged if drift.is_drift]
     unjudged = sum(drift.p is None and drift.difference is not None for drift in found.drifts)
@@ -201,7 +201,7 @@ def _print(table: Table) -> None:
     out.print()
 
 
-def _document(found: Comparison) -> dict[str, Any]:
+def _document(found: RunComparison) -> dict[str, Any]:
     return {
         "drifted": found.has_drifted,
         "asked": found.asked,

@@ -22,10 +22,10 @@ from bench.export.write import CARD, Checked
 from bench.records.study_record import Run, SplitSummary
 from bench.records.trial_record import TrialRecord
 from reports import show
-from reports.confirmed import Confirmed, Right, confirmed
 from reports.escape import Markdown, fenced
 from reports.leaderboard import BY_RANK
 from reports.metrics import JUDGED, METRICS
+from reports.repeats import Confirmed, Right, confirmed
 from reports.statistics.uncertainty import Estimate, mean_accuracy
 from reports.text.markdown_table import safe
 

@@ -10,8 +10,8 @@ from bench.records.spec import TrialSpec, content_hash
 from bench.records.study_record import Candidate, Freeze, Run, StudyRecord
 from bench.records.trial_record import RETRIED_ON_RESUME, TrialRecord
 from bench.tune.rungs import Rungs
-from reports.confirmed import Confirmed, confirmed
 from reports.front import points
+from reports.repeats import Confirmed, confirmed
 from reports.standings import best_trials, completed
 from reports.statistics.resamples import front_probabilities
 

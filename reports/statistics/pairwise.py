@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, chdtrc, stdtr, stdtrit
 
-from reports.confirmed import Right
+from reports.repeats import Right
 from reports.statistics.uncertainty import Estimate, difference
 
 ALPHA = 0.05
@@ -49,7 +49,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class ArmAnswers:
     """What one arm's chosen configuration answered.
 
     Attributes:
@@ -86,7 +86,7 @@ class Comparison:
         return statistics.median(found) if found else None
 
 
-def compare(arms: Sequence[Answers]) -> Comparison:
+def compare(arms: Sequence[ArmAnswers]) -> Comparison:
     """Compares every two arms and ranks all.
 
     An arm's rank is one more than the number of arms that are significantly better than it. Arms
@@ -108,7 +108,7 @@ def compare(arms: Sequence[Answers]) -> Comparison:
     )
 
 
-def _pairs(arms: Sequence[Answers]) -> tuple[Pair, ...]:
+def _pairs(arms: Sequence[ArmAnswers]) -> tuple[Pair, ...]:
     couples = list(itertools.combinations(arms, 2))
     differences = [difference(first.right, second.right) for first, second in couples]
     found = [
@@ -172,7 +172,7 @@ def detectable(apart: Estimate) -> float:
     return float(stdtrit(apart.freedom, [1 - ALPHA / 2, POWER]).sum()) * apart.error
 
 
-def _told_apart(first: Answers, second: Answers) -> tuple[int, int]:
+def _told_apart(first: ArmAnswers, second: ArmAnswers) -> tuple[int, int]:
     by_seed = dict(zip(second.seeds, second.right, strict=True))
     common = [
         mcnemar_p(row, by_seed[seed])
@@ -182,7 +182,7 @@ def _told_apart(first: Answers, second: Answers) -> tuple[int, int]:
     return sum(p < ALPHA for p in common), len(common)
 
 
-def cochran(arms: Sequence[Answers]) -> tuple[float, ...]:
+def cochran(arms: Sequence[ArmAnswers]) -> tuple[float, ...]:
     """Cochran's Q of all arms, for each seed that all of them have; empty for fewer than two.
 
     Where all arms answered every question alike, nothing speaks against it and p is 1.

@@ -19,7 +19,7 @@ import moocore
 import numpy as np
 import numpy.typing as npt
 
-from reports.confirmed import Right
+from reports.repeats import Right
 from reports.statistics.uncertainty import mean_squares
 
 DRAWS = 2000

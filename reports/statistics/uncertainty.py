@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import stdtrit
 
-from reports.confirmed import Right
+from reports.repeats import Right
 
 CONFIDENCE = 0.95
 """Coverage of every interval in a report."""

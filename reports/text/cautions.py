@@ -13,10 +13,10 @@ from bench.records.trial_record import TrialRecord
 from bench.space import LEARNING_RATE
 from reports import show
 from reports.analysis import Analysis
-from reports.confirmed import confirmed
 from reports.devices import device_note
 from reports.escape import Markdown, markdown, without_folders
 from reports.facts import environment_values
+from reports.repeats import confirmed
 from reports.standings import best_trials
 
 EDGE = 0.05

@@ -13,10 +13,10 @@ from bench.metrics import METRICS as SCORES
 from bench.records.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis, Entry, Place
-from reports.confirmed import confirmed
 from reports.escape import Markdown, markdown
 from reports.leaderboard import Row, rows
-from reports.standings import Standing, best_trials, standings
+from reports.repeats import confirmed
+from reports.standings import ArmStanding, best_trials, standings
 from reports.text import headline, notes
 
 
@@ -167,7 +167,7 @@ def unfinished(run: Run) -> str | None:
     return f"PARTIAL: {' '.join(told)}" if told else None
 
 
-def _unsearched(study: StudyRecord, searches: Sequence[Standing]) -> str | None:
+def _unsearched(study: StudyRecord, searches: Sequence[ArmStanding]) -> str | None:
     missing = {row.arm: row.missing for row in searches if row.missing}
     if not missing:
         return None

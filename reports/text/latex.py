@@ -11,7 +11,7 @@ from reports.devices import arms_by_device, compiled_sentence
 from reports.escape import plain, without_folders
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS
-from reports.standings import Standing, standings
+from reports.standings import ArmStanding, standings
 from reports.text import notes
 from reports.text.cautions import shared, timed
 
@@ -204,7 +204,7 @@ def _search(analysis: Analysis) -> str:
     return _table("leaderboard", caption, columns, [heading, r"\midrule", *lines])
 
 
-def _searched(row: Standing) -> str:
+def _searched(row: ArmStanding) -> str:
     best = row.best
     trials = f"{row.completed}" if row.planned is None else f"{row.completed}/{row.planned}"
     if best is None or best.accuracy is None:

@@ -9,9 +9,9 @@ from bench.metrics import ACCURACY
 from bench.records.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
-from reports.confirmed import confirmed
 from reports.escape import Markdown, headline, markdown
 from reports.metrics import METRICS, searched
+from reports.repeats import confirmed
 
 
 def optimistic(run: Run) -> Markdown:

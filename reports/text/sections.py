@@ -10,7 +10,7 @@ from reports.analysis import Analysis, Entry
 from reports.escape import Markdown
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS, besides_accuracy, searched, tested
-from reports.standings import Standing, standings
+from reports.standings import ArmStanding, standings
 from reports.text import notes
 from reports.text.markdown_table import figures, labels, table
 
@@ -115,7 +115,7 @@ def search(run: Run) -> Markdown:
     )
 
 
-def _done(row: Standing) -> str:
+def _done(row: ArmStanding) -> str:
     done = f"{row.completed}" if row.planned is None else f"{row.completed}/{row.planned}"
     return f"{done}, {row.pruned} stopped early" if row.pruned else done
 

@@ -19,7 +19,7 @@ from reports.devices import device_line
 from reports.escape import headline, plain
 from reports.leaderboard import Row, rows
 from reports.metrics import METRICS, besides_accuracy, searched, tested
-from reports.standings import Standing, standings
+from reports.standings import ArmStanding, standings
 from reports.text import notes
 from reports.text.cautions import shared, timed
 
@@ -195,7 +195,7 @@ def _search_view(run: Run, sort: str | None) -> Table:
     return table
 
 
-def _searched(study: StudyRecord, row: Standing) -> Text:
+def _searched(study: StudyRecord, row: ArmStanding) -> Text:
     if row.best is None:
         reason = headline(row.reason or "")
         return _one_line(f"{row.said()}: {reason}" if reason else row.said())
@@ -216,7 +216,7 @@ def _one_line(text: str) -> Text:
     return Text(plain(text), "dim", no_wrap=True, overflow="ellipsis")
 
 
-def _trials(row: Standing) -> Text:
+def _trials(row: ArmStanding) -> Text:
     done = sum(row.ends.values())
     text = Text(f"{done}" if row.planned is None else f"{done}/{row.planned}")
     if row.failed:
@@ -226,7 +226,7 @@ def _trials(row: Standing) -> Text:
     return text
 
 
-def _search_caption(run: Run, searches: Sequence[Standing], sort: str | None) -> Text:
+def _search_caption(run: Run, searches: Sequence[ArmStanding], sort: str | None) -> Text:
     if not any(row.best for row in searches):
         return Text("\nno completed trial yet", "dim")
     signs = chain(

@@ -10,7 +10,7 @@ import pytest
 from bench.records.spec import TrainSettings
 from bench.records.study_record import Run
 from bench.records.trial_record import Environment, Status, TrialRecord
-from reports.compare import Comparison, compare_runs
+from reports.compare import RunComparison, compare_runs
 from reports.statistics.pairwise import p_of_no_difference
 from tests.helpers.altered import changed, one_seed, recoded, updated
 from tests.helpers.records import ENVIRONMENT
@@ -25,7 +25,7 @@ def first_run() -> Run:
     return simulated_run(ACCURACIES, seed=1)
 
 
-def drifted(found: Comparison) -> list[str]:
+def drifted(found: RunComparison) -> list[str]:
     return [drift.first.name for drift in found.drifts if drift.is_drift]
 
 
@@ -58,7 +58,7 @@ def test_an_arm_that_lost_ten_points_has_drifted_and_the_others_have_not() -> No
     assert lora.difference.high < 0
 
 
-def compared_twice(world: World, count: int) -> Iterator[Comparison]:
+def compared_twice(world: World, count: int) -> Iterator[RunComparison]:
     """So many comparisons of two runs of one configuration on seeds that are not all the same."""
     base = simulated_run({"lora": 0.6}, world, seed=0, trials=1)
     generator, skill = np.random.default_rng(0), world.skill(0.6)

@@ -23,7 +23,7 @@ from bench.study.experiment import Experiment, prepare
 from bench.study.file import load_study
 from bench.study.run_options import RunOptions
 from bench.tune.run import run_study
-from reports.confirmed import confirmed
+from reports.repeats import confirmed
 from tests.bench.tune.test_early_ends import paretune, write_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reports.statistics.pairwise import (
-    Answers,
+    ArmAnswers,
     cochran,
     compare,
     detectable,
@@ -25,12 +25,12 @@ def _row(text: str) -> np.ndarray:
     return np.array([letter == "1" for letter in text])
 
 
-def _arm(arm: str, *rows: np.ndarray, parameters: int = 1000, first_seed: int = 1) -> Answers:
+def _arm(arm: str, *rows: np.ndarray, parameters: int = 1000, first_seed: int = 1) -> ArmAnswers:
     seeds = tuple(range(first_seed, first_seed + len(rows)))
-    return Answers(arm=arm, parameters=parameters, seeds=seeds, right=np.array(rows))
+    return ArmAnswers(arm=arm, parameters=parameters, seeds=seeds, right=np.array(rows))
 
 
-def _arms(rights: np.ndarray) -> list[Answers]:
+def _arms(rights: np.ndarray) -> list[ArmAnswers]:
     return [_arm(f"arm{index}", *right) for index, right in enumerate(rights)]
 
 
