@@ -300,8 +300,7 @@ class Journal:
             case events.Ended(record=record) if record.fingerprint in self._epochs:
                 self._finish(record)
             case events.Scored(record=record) if record.test is not None:
-                figures = {"test_accuracy": record.test.accuracy}
-                self._tracker.add(record, _last_epoch(record), figures)
+                self._tracker.add(record, _last_epoch(record), _figures(record, "test."))
 
     def close(self) -> None:
         """Ends what is still open: trials that an interrupt has stopped."""
@@ -318,9 +317,7 @@ class Journal:
         accuracies = record.accuracy.per_epoch if record.accuracy else ()
         for epoch, accuracy in enumerate(accuracies, start=1):
             self._log_epoch(record.fingerprint, epoch, accuracy)
-        found = {name: metric.read(record) for name, metric in METRICS.items()}
-        known = {name: value for name, value in found.items() if value is not None}
-        self._tracker.log(record.fingerprint, _last_epoch(record), known)
+        self._tracker.log(record.fingerprint, _last_epoch(record), _figures(record))
         del self._epochs[record.fingerprint]
         reason = {"reason": scrub(record.reason)[:500]} if record.reason else {}
         how = ENDS.get(record.status, End.FAILED)
@@ -333,3 +330,9 @@ class Journal:
 
 def _last_epoch(record: TrialRecord) -> int:
     return record.accuracy.epochs_done if record.accuracy else 0
+
+
+def _figures(record: TrialRecord, part: str = "") -> Figures:
+    """What was measured of a trial, or of a part of it."""
+    found = {m.name: m.read(record) for m in METRICS.values() if m.path.startswith(part)}
+    return {name: value for name, value in found.items() if value is not None}

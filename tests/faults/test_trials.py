@@ -142,7 +142,7 @@ def test_the_status_of_a_run_tells_each_end_and_the_command_that_goes_on(done: D
     assert told.returncode == 0, told.stderr
     assert "9 of 9 planned trials have ended; not running" in told.stdout
     assert "deadly-000 quarantined: its worker died 2 times" in told.stdout
-    assert "go on with: paretune sweep play.yaml --out run --trial-timeout 7s" in told.stdout
+    assert "go on with: paretune sweep play.yaml --name 'of-***' --out run" in told.stdout
     document = json.loads(play.paretune("status", "run", "--json").stdout)
     assert (document["missing"], document["again"], document["at_work"]) == (0, 3, [])
 

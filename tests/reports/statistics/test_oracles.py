@@ -9,7 +9,7 @@ from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from reports.statistics.pairwise import Answers, cochran, detectable, holm, mcnemar_p
+from reports.statistics.pairwise import ArmAnswers, cochran, detectable, holm, mcnemar_p
 from reports.statistics.seeds import Seeds
 from reports.statistics.uncertainty import Estimate, wilson
 
@@ -37,7 +37,7 @@ def test_cochran_s_q_is_that_of_statsmodels(generator: np.random.Generator) -> N
     right = generator.random((arms, 120)) < generator.uniform(0.3, 0.8, (arms, 1))
     mine = cochran(
         [
-            Answers(arm=str(n), parameters=1, seeds=(7,), right=row[None])
+            ArmAnswers(arm=str(n), parameters=1, seeds=(7,), right=row[None])
             for n, row in enumerate(right)
         ]
     )
