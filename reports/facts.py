@@ -8,7 +8,7 @@ from dataclasses import asdict
 from bench.records.study_record import Run
 from bench.records.trial_record import Environment
 from reports import show
-from reports.metrics import METRICS, searched
+from reports.metrics import COLUMNS, searched
 from reports.table import Cell, Table
 
 
@@ -50,7 +50,7 @@ def learnt(run: Run) -> Table:
             ("task", study.task),
             *((name, _said(value)) for name, value in settled),
             *((f"{role} column", name) for role, name in study.columns.items()),
-            ("objective", METRICS[searched(study)].pointed),
+            ("objective", COLUMNS[searched(study)].pointed),
         ),
         texts=2,
     )

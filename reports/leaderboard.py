@@ -8,7 +8,7 @@ from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.escape import headline
-from reports.metrics import JUDGED, Metric, metric
+from reports.metrics import JUDGED, TrialFigure, metric
 from reports.metrics import tested as objective
 from reports.repeats import Confirmed, confirmed
 from reports.standings import ArmStanding, standings
@@ -128,6 +128,6 @@ def judged(analysis: Analysis) -> tuple[str, ...]:
     return tuple(found) if found != [BY_RANK] else ()
 
 
-def _place(row: Row, decisive: Metric) -> tuple[bool, bool, float]:
+def _place(row: Row, decisive: TrialFigure) -> tuple[bool, bool, float]:
     value = row.cost(decisive.name)
     return (row.entry is None, value is None, 0.0 if value is None else decisive.sort_key(value))

@@ -19,7 +19,7 @@ Unit: TypeAlias = Literal["share", "count", "s", "ms", "bytes", "per s"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class TrialFigure:
     """One figure of a trial.
 
     Attributes:
@@ -66,15 +66,15 @@ def at(record: TrialRecord, path: str) -> Any:
     return value
 
 
-def _higher(name: str, label: str, unit: Unit, path: str) -> Metric:
-    return Metric(name=name, label=label, unit=unit, higher_is_better=True, path=path)
+def _higher(name: str, label: str, unit: Unit, path: str) -> TrialFigure:
+    return TrialFigure(name=name, label=label, unit=unit, higher_is_better=True, path=path)
 
 
-def _lower(name: str, label: str, unit: Unit, path: str) -> Metric:
-    return Metric(name=name, label=label, unit=unit, higher_is_better=False, path=path)
+def _lower(name: str, label: str, unit: Unit, path: str) -> TrialFigure:
+    return TrialFigure(name=name, label=label, unit=unit, higher_is_better=False, path=path)
 
 
-def _latency(name: str, label: str, group: str) -> Iterator[Metric]:
+def _latency(name: str, label: str, group: str) -> Iterator[TrialFigure]:
     """Median, spread and tail of one latency; ``name`` has a place for which of them."""
     words = {"p50": "median", "iqr": "interquartile range", "p95": "95th percentile"}
     for field, said in words.items():
@@ -82,7 +82,7 @@ def _latency(name: str, label: str, group: str) -> Iterator[Metric]:
         yield _lower(name.format(field), f"{label}, {said}", "ms", path)
 
 
-def _of_answers(split: str, place: str) -> Iterator[Metric]:
+def _of_answers(split: str, place: str) -> Iterator[TrialFigure]:
     """What answers are judged by, besides accuracy; ``place`` is where records keep it."""
     for one in SCORES.values():
         if one.name != ACCURACY:
@@ -114,7 +114,7 @@ def besides_accuracy(study: StudyRecord, name: str) -> tuple[str, ...]:
 JUDGED = tuple(f"test_{name}" for name in SCORES)
 """What answers to the test split are judged by."""
 
-METRICS = {
+COLUMNS = {
     metric.name: metric
     for metric in (
         _higher("accuracy_before", "accuracy before", "share", "accuracy.before"),
@@ -153,13 +153,13 @@ METRICS = {
 """All metrics by name."""
 
 
-def metric(name: str) -> Metric:
+def metric(name: str) -> TrialFigure:
     """The metric of that name.
 
     Raises:
         StudyError: there is none.
     """
     try:
-        return METRICS[name]
+        return COLUMNS[name]
     except KeyError:
-        raise StudyError(f"sort must be one of {', '.join(METRICS)}; got {name!r}") from None
+        raise StudyError(f"sort must be one of {', '.join(COLUMNS)}; got {name!r}") from None

@@ -7,7 +7,7 @@ from reports import show
 from reports.analysis import Analysis
 from reports.front import points
 from reports.leaderboard import judged, rows
-from reports.metrics import METRICS, searched
+from reports.metrics import COLUMNS, searched
 from reports.statistics.uncertainty import Estimate
 from reports.table import Cell, Table, figure
 from reports.text import notes
@@ -21,7 +21,7 @@ def scores(analysis: Analysis) -> Table:
     names = judged(analysis)
     return Table(
         name="test-metrics",
-        headings=("arm", *(METRICS[name].pointed for name in names), "seeds"),
+        headings=("arm", *(COLUMNS[name].pointed for name in names), "seeds"),
         rows=tuple(
             (row.arm, *(figure(name, row.cost(name)) for name in names), row.seeds)
             for row in rows(analysis)
@@ -65,12 +65,12 @@ def search_front(run: Run) -> Table:
     names = ("trained_parameters", searched(run.study), "train_seconds", "inference_ms_p50")
     return Table(
         name="search-front",
-        headings=("trial", "knobs", *(METRICS[name].label for name in names)),
+        headings=("trial", "knobs", *(COLUMNS[name].label for name in names)),
         rows=tuple(
             (
                 point.record.trial,
                 show.knobs(point.record.values),
-                *(figure(name, METRICS[name].read(point.record)) for name in names),
+                *(figure(name, COLUMNS[name].read(point.record)) for name in names),
             )
             for point in points(run.searched)
             if point.on_front

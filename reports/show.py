@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.space import Value
-from reports.metrics import Metric, Unit
+from reports.metrics import TrialFigure, Unit
 
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -146,7 +146,7 @@ _BY_UNIT: dict[Unit, Callable[[float], str]] = {
 }
 
 
-def figure(metric: Metric, value: float | None) -> str:
+def figure(metric: TrialFigure, value: float | None) -> str:
     """A metric's value in its unit; empty where it was not measured."""
     return "" if value is None else _BY_UNIT[metric.unit](value)
 

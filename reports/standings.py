@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.records.study_record import StudyRecord
 from bench.records.trial_record import Status, TrialRecord
-from reports.metrics import Metric, metric, searched
+from reports.metrics import TrialFigure, metric, searched
 
 FAILURES = (
     Status.FAILED, Status.OUT_OF_MEMORY, Status.DIVERGED, Status.TIMED_OUT, Status.QUARANTINED
@@ -152,7 +152,7 @@ def _standing(
     )
 
 
-def _place(row: ArmStanding, chosen: Metric) -> tuple[bool, float, float]:
+def _place(row: ArmStanding, chosen: TrialFigure) -> tuple[bool, float, float]:
     value = None if row.best is None else chosen.read(row.best)
     if value is None or row.best is None:
         return (True, 0.0, 0.0)

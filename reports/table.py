@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from reports import show
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,4 +50,4 @@ class Table:
 
 def figure(name: str, value: float | None) -> Cell:
     """A metric's value in its unit."""
-    return Cell(text=show.figure(METRICS[name], value), sort=value)
+    return Cell(text=show.figure(COLUMNS[name], value), sort=value)

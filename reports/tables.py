@@ -13,7 +13,7 @@ from reports.devices import devices_of
 from reports.frames import frame
 from reports.front import points
 from reports.leaderboard import Row, judged, rows
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from reports.standings import ArmStanding, in_order, standings
 from reports.statistics.uncertainty import Estimate
 
@@ -123,7 +123,7 @@ def search_table(run: Run) -> pd.DataFrame:
             "trial": [row.best and row.best.trial for row in searches],
             "knobs": [row.best and show.knobs(row.best.values) for row in searches],
             **{
-                name: [row.best and METRICS[name].read(row.best) for row in searches]
+                name: [row.best and COLUMNS[name].read(row.best) for row in searches]
                 for name in ("validation_accuracy", "trained_parameters")
             },
             "completed": [row.completed for row in searches],

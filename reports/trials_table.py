@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.records.study_record import Run
 from reports.frames import frame
-from reports.metrics import METRICS, at
+from reports.metrics import COLUMNS, at
 from reports.standings import in_order
 
 IDENTITY = (
@@ -26,7 +26,7 @@ IDENTITY = (
 """Columns of the trials table before the knobs; all but ``phase`` are fields of the record."""
 
 MEASURED = {
-    **{name: metric.path for name, metric in METRICS.items()},
+    **{name: metric.path for name, metric in COLUMNS.items()},
     "best_epoch": "accuracy.best_epoch",
     "epochs_done": "accuracy.epochs_done",
     "epochs": "epochs",

@@ -12,7 +12,7 @@ import numpy as np
 from bench.records.spec import content_hash
 from bench.records.study_record import Run, StudyRecord
 from bench.records.trial_record import Environment, TrialRecord
-from reports.metrics import METRICS, Metric
+from reports.metrics import COLUMNS, TrialFigure
 
 TIMINGS = ("train_seconds", "inference_ms_p50", "batched_ms_p50")
 """Metrics that are compared as ratios."""
@@ -114,7 +114,7 @@ class Ratio:
         trials: twins that were timed alone on a device in one and the same environment.
     """
 
-    metric: Metric
+    metric: TrialFigure
     median: float
     low: float
     high: float
@@ -174,7 +174,7 @@ def _apart(one: Sequence[int], other: Sequence[int]) -> int:
 def ratios(alone: Sequence[Twin]) -> Iterator[Ratio]:
     """Each of ``TIMINGS`` that both have, over twins that were timed alone in one environment."""
     for name in TIMINGS:
-        metric = METRICS[name]
+        metric = COLUMNS[name]
         both = [(metric.read(twin.first), metric.read(twin.second)) for twin in alone]
         found = [second / first for first, second in both if first and second]
         if found:

@@ -24,7 +24,7 @@ from reports import show
 from reports.analysis import Analysis, Entry, analyse
 from reports.devices import device_line, devices_of
 from reports.escape import plain
-from reports.metrics import METRICS, besides_accuracy, metric
+from reports.metrics import COLUMNS, besides_accuracy, metric
 from reports.metrics import tested as objective
 from reports.recommend import Advice, Limit, Nothing, Versus, Wishes, recommend, turned
 from reports.statistics.uncertainty import Estimate
@@ -221,7 +221,7 @@ def _notices(analysis: Analysis, wishes: Wishes, found: Advice | Nothing) -> Ite
         )
     for goal in _goals(analysis.run.study) if isinstance(found, Advice) else ():
         yield (
-            f"configurations are ordered by {METRICS[goal].label}, the median over seeds, which the"
+            f"configurations are ordered by {COLUMNS[goal].label}, the median over seeds, which the"
             " study searched; intervals, and what can be told apart, are of accuracy"
         )
     timed = any(limit.metric == LATENCY for limit in wishes.limits)
@@ -274,17 +274,17 @@ def _show_recipe(recipe: Recipe, trial: TrialRecord) -> None:
 
 def _facts(advice: Advice, wishes: Wishes, goals: Sequence[str]) -> list[tuple[str, str]]:
     chosen = advice.chosen
-    facts = [(METRICS[name].label, f"{_figure(chosen, name)}, median") for name in goals]
+    facts = [(COLUMNS[name].label, f"{_figure(chosen, name)}, median") for name in goals]
     facts.append(("test accuracy", f"{_estimate(chosen.accuracy)}, {_seeds(chosen)}"))
     if advice.reached:
         facts.append(("asked for", f"{wishes.accuracy:g}: {_reached(advice)}"))
-    facts += [(METRICS[name].label, _figure(chosen, name)) for name in
+    facts += [(COLUMNS[name].label, _figure(chosen, name)) for name in
               ("trained_parameters", LATENCY, "stored_bytes")]  # fmt: skip
     if advice.best is None:
-        better = [f"a better median {METRICS[name].label}" for name in goals] or ["a higher mean"]
+        better = [f"a better median {COLUMNS[name].label}" for name in goals] or ["a higher mean"]
         return [*facts, ("given up", f"nothing: no tested configuration has {better[0]}")]
     best = advice.best.other
-    figures = [f"{METRICS[name].label} {_figure(best, name)}" for name in goals]
+    figures = [f"{COLUMNS[name].label} {_figure(best, name)}" for name in goals]
     figures += [
         show.share(best.accuracy.value),
         f"{_figure(best, 'trained_parameters')} parameters",
@@ -338,7 +338,7 @@ def _cheaper(cheaper: Iterable[Versus], goals: Sequence[str]) -> Table:
         "…: 95 % interval of that difference alone; p: corrected for all compared", "dim"
     )
     table.add_column("configuration", overflow="fold")
-    named = [METRICS[name].label for name in goals]
+    named = [COLUMNS[name].label for name in goals]
     for heading in ("parameters", *named, "test accuracy", "less accurate by", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in cheaper:

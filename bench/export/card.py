@@ -24,7 +24,7 @@ from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.escape import Markdown, fenced
 from reports.leaderboard import BY_RANK
-from reports.metrics import JUDGED, METRICS
+from reports.metrics import COLUMNS, JUDGED
 from reports.repeats import Confirmed, Right, confirmed
 from reports.statistics.uncertainty import Estimate, mean_accuracy
 from reports.text.markdown_table import safe
@@ -88,7 +88,7 @@ def _of_candidate(run: Run, candidate: Confirmed | None) -> Iterator[Figure]:
         yield _accuracy("test accuracy", np.array(rows), f"{len(tested)} {fresh}")
     right = candidate.right("validation")
     yield _accuracy("validation accuracy", right, f"{len(right)} {fresh}")
-    for metric in (METRICS[name] for name in JUDGED if name != BY_RANK):
+    for metric in (COLUMNS[name] for name in JUDGED if name != BY_RANK):
         values = [value for r in tested if (value := metric.read(r)) is not None]
         if values:
             of, shown = f"median of {len(values)} {fresh}", show.figure(metric, median(values))
@@ -121,7 +121,7 @@ def _costs(record: TrialRecord) -> Iterator[Figure]:
     device = record.environment.device if record.environment else ""
     precision = record.environment.precision if record.environment else ""
     for name in COSTS:
-        metric = METRICS[name]
+        metric = COLUMNS[name]
         value = metric.read(record)
         of = f"{record.trial}, on {device} in {precision}" if metric.unit == "ms" else record.trial
         text = show.figure(metric, value) or "not measured"

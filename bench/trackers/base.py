@@ -28,7 +28,7 @@ from bench.records.events import Event, Observer, TrialOutline
 from bench.records.scrub import scrub
 from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import RUNS, Location, create, read_whole, storage_error
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 
 EPOCH_ACCURACY = "epoch_validation_accuracy"
 """Validation accuracy after an epoch; ``validation_accuracy`` is that of the best one, as in our
@@ -334,5 +334,5 @@ def _last_epoch(record: TrialRecord) -> int:
 
 def _figures(record: TrialRecord, part: str = "") -> Figures:
     """What was measured of a trial, or of a part of it."""
-    found = {m.name: m.read(record) for m in METRICS.values() if m.path.startswith(part)}
+    found = {m.name: m.read(record) for m in COLUMNS.values() if m.path.startswith(part)}
     return {name: value for name, value in found.items() if value is not None}

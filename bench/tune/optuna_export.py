@@ -26,7 +26,7 @@ from bench.space import Choice, Integer, Uniform, Value
 from bench.storage.files import write_whole
 from bench.tune.plan import STATES, directions, objectives
 from reports.escape import headline
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 
 SQLITE = b"SQLite format 3\0"
 """How every file of SQLite begins."""
@@ -93,7 +93,7 @@ def _attributes(run: Run, record: TrialRecord) -> dict[str, Any]:
     if record.reason:
         found["reason"] = headline(record.reason)
     found |= {"fingerprint": record.fingerprint, "seed": record.seed}
-    figures = {name: metric.read(record) for name, metric in METRICS.items()}
+    figures = {name: metric.read(record) for name, metric in COLUMNS.items()}
     found |= {name: value for name, value in figures.items() if value is not None}
     fresh = {
         str(again.seed): again.test.accuracy

@@ -17,7 +17,7 @@ from reports.charts.picture import WIDTH, Picture, fixed, key, note, picture
 from reports.charts.style import PRINT
 from reports.charts.vega import Chart, Spec
 from reports.leaderboard import Row, rows
-from reports.metrics import METRICS, Metric
+from reports.metrics import COLUMNS, TrialFigure
 from reports.page.text import clean
 from reports.text.cautions import shared, timed
 
@@ -48,9 +48,9 @@ class Panel:
     log: bool = False
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> TrialFigure:
         """Of the deployed form; it has the unit of all."""
-        return METRICS[self.metrics[DEPLOYED]]
+        return COLUMNS[self.metrics[DEPLOYED]]
 
     @property
     def columns(self) -> list[dict[str, str]]:
@@ -59,7 +59,7 @@ class Panel:
 
 
 def _one(name: str, *, log: bool = False) -> Panel:
-    return Panel(name=name, title=METRICS[name].label, metrics={DEPLOYED: name}, log=log)
+    return Panel(name=name, title=COLUMNS[name].label, metrics={DEPLOYED: name}, log=log)
 
 
 def _latency(title: str, stem: str) -> Panel:
@@ -91,7 +91,7 @@ def leaders(analysis: Analysis) -> Runs:
 
 def measured(runs: Sequence[TrialRecord], name: str) -> list[float]:
     """A metric of every run in which it was measured."""
-    values = [METRICS[name].read(run) for run in runs]
+    values = [COLUMNS[name].read(run) for run in runs]
     return [value for value in values if value is not None]
 
 

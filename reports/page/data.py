@@ -12,7 +12,7 @@ from reports.analysis import Analysis
 from reports.charts.cost import PANELS, cost_rows, leaders
 from reports.charts.front import entry_rows, front_rows
 from reports.charts.vega import arm_names
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from reports.page.text import clean
 from reports.standings import completed
 
@@ -91,7 +91,7 @@ FIGURES = {
 
 
 def _reader(name: str) -> Callable[[TrialRecord], float | None]:
-    return lambda record: number(METRICS[name].read(record), 6)
+    return lambda record: number(COLUMNS[name].read(record), 6)
 
 
 def packed(cells: Sequence[Json]) -> Json:

@@ -23,8 +23,7 @@ from reports.charts.vega import arm_names
 from reports.devices import device_note
 from reports.escape import Markdown, without_folders
 from reports.leaderboard import rows
-from reports.metrics import METRICS as COLUMNS
-from reports.metrics import besides_accuracy, searched, tested
+from reports.metrics import COLUMNS, besides_accuracy, searched, tested
 from reports.page import parts as page_parts
 from reports.page import tables as page_tables
 from reports.page import tables_of_results

@@ -14,7 +14,7 @@ from reports.charts.vega import arm_names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ArmSigns:
     """How an arm is drawn.
 
     Attributes:
@@ -30,10 +30,10 @@ class Look:
     shape: str
 
 
-def looks(run: Run) -> list[Look]:
+def looks(run: Run) -> list[ArmSigns]:
     """Of all arms: colours and signs of the printed figure."""
     return [
-        Look(arm=arm, light=colour, dark=brighter(colour), shape=shape)
+        ArmSigns(arm=arm, light=colour, dark=brighter(colour), shape=shape)
         for arm, colour, shape in zip(arm_names(run), cycle(COLOURS), cycle(SHAPES), strict=False)
     ]
 
@@ -98,7 +98,7 @@ def strips(leaders: Sequence[Entry]) -> Strips:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Versus:
+class PairCell:
     """One cell of the matrix of pairs: row less column.
 
     Attributes:
@@ -120,12 +120,12 @@ class Versus:
     is_different: bool
 
 
-def matrix(analysis: Analysis) -> list[tuple[str, list[Versus | None]]]:
+def matrix(analysis: Analysis) -> list[tuple[str, list[PairCell | None]]]:
     """A row per leader with a cell per leader; ``None`` on the diagonal. Empty without pairs."""
     if not analysis.pairs:
         return []
     largest = max(abs(pair.difference.value) for pair in analysis.pairs) or 1.0
-    cells: dict[tuple[str, str], Versus] = {}
+    cells: dict[tuple[str, str], PairCell] = {}
     for pair in analysis.pairs:
         cells[pair.first, pair.second] = _versus(pair, 1, largest)
         cells[pair.second, pair.first] = _versus(pair, -1, largest)
@@ -133,11 +133,11 @@ def matrix(analysis: Analysis) -> list[tuple[str, list[Versus | None]]]:
     return [(row, [cells.get((row, column)) for column in arms]) for row in arms]
 
 
-def _versus(pair: Pair, side: int, largest: float) -> Versus:
+def _versus(pair: Pair, side: int, largest: float) -> PairCell:
     difference = pair.difference
     low, high = sorted((side * difference.low, side * difference.high))
     signed = side * difference.value
-    return Versus(
+    return PairCell(
         points=show.points(signed),
         low=show.points(low),
         high=show.points(high),

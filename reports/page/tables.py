@@ -11,7 +11,7 @@ from bench.records.trial_record import Status, TrialRecord
 from reports import show
 from reports.escape import headline
 from reports.leaderboard import Row
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from reports.page.data import FIGURES
 from reports.table import Cell, Table, figure
 
@@ -60,7 +60,7 @@ def trials(records: Sequence[TrialRecord]) -> Table:
     return Table(
         name="trials",
         headings=(
-            "trial", "of", "status", "knobs", *(METRICS[name].label for name in FIGURES.values())
+            "trial", "of", "status", "knobs", *(COLUMNS[name].label for name in FIGURES.values())
         ),
         rows=tuple(
             (
@@ -68,7 +68,7 @@ def trials(records: Sequence[TrialRecord]) -> Table:
                 "fresh seed" if record.confirms else "search",
                 record.status.replace("_", " "),
                 show.knobs(record.values),
-                *(figure(name, METRICS[name].read(record)) for name in FIGURES.values()),
+                *(figure(name, COLUMNS[name].read(record)) for name in FIGURES.values()),
             )
             for record in records
         ),

@@ -7,7 +7,7 @@ import itertools
 from reports import show
 from reports.analysis import Analysis, Entry
 from reports.charts.cost import DEPLOYED, PANELS, UNDEPLOYED, measured
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from reports.table import Cell, Table
 
 
@@ -21,7 +21,7 @@ def costs(analysis: Analysis) -> Table:
             if any(cells):
                 rows.append((entry.arm, form, cells))
     known = [any(cells[place] for *_, cells in rows) for place in range(len(columns))]
-    labels = [METRICS[by_form[DEPLOYED]].label for by_form in columns]
+    labels = [COLUMNS[by_form[DEPLOYED]].label for by_form in columns]
     return Table(
         name="costs",
         headings=("arm", "form", *itertools.compress(labels, known)),
@@ -37,5 +37,5 @@ def _over_seeds(entry: Entry, name: str | None) -> Cell | None:
         return None
     found = measured(entry.confirmed.runs, name)
     low, high = min(found), max(found)
-    middle, *ends = (show.figure(METRICS[name], value) for value in (median, low, high))
+    middle, *ends = (show.figure(COLUMNS[name], value) for value in (median, low, high))
     return Cell(text=middle, sort=median, within=None if low == high else " to ".join(ends))

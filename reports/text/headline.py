@@ -9,7 +9,7 @@ from reports import show
 from reports.analysis import Analysis
 from reports.escape import markdown
 from reports.leaderboard import rows
-from reports.metrics import METRICS, tested
+from reports.metrics import COLUMNS, tested
 from reports.metrics import searched as objective
 from reports.standings import best_trials, standings
 
@@ -22,7 +22,7 @@ def searched(run: Run) -> str:
     leader = next(row.best for row in standings(run.study, run.searched) if row.best)
     assert leader.score is not None  # best trials are completed
     assert leader.parameters is not None
-    goal = METRICS[objective(run.study)]
+    goal = COLUMNS[objective(run.study)]
     many = f"Of {len(best)} arms with a result, " if len(best) > 1 else ""
     return (
         f"{many}**{markdown(leader.arm)}** has the {goal.end} {goal.label}:"
@@ -38,7 +38,7 @@ def by_objective(analysis: Analysis) -> str:
     study = analysis.run.study
     if study.objective == ACCURACY:
         return ""
-    label, goal = SCORES[study.objective].label, METRICS[tested(study)]
+    label, goal = SCORES[study.objective].label, COLUMNS[tested(study)]
     first = next(row for row in rows(analysis) if row.entry)
     value = first.cost(goal.name)
     if value is None:

@@ -10,7 +10,7 @@ from reports.analysis import Analysis, Entry
 from reports.devices import arms_by_device, compiled_sentence
 from reports.escape import plain, without_folders
 from reports.leaderboard import Row, rows
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from reports.standings import ArmStanding, standings
 from reports.text import notes
 from reports.text.cautions import shared, timed
@@ -209,5 +209,5 @@ def _searched(row: ArmStanding) -> str:
     trials = f"{row.completed}" if row.planned is None else f"{row.completed}/{row.planned}"
     if best is None or best.accuracy is None:
         return _row(escape(row.arm), "", trials, *("" for _ in COSTS))
-    costs = (show.figure(METRICS[name], METRICS[name].read(best)) for name in COSTS)
+    costs = (show.figure(COLUMNS[name], COLUMNS[name].read(best)) for name in COSTS)
     return _row(escape(row.arm), _share(best.accuracy.validation), trials, *map(escape, costs))

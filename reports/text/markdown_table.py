@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bench.records.trial_record import TrialRecord
 from reports import show
 from reports.escape import Markdown, markdown, without_folders
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from reports.table import Cell, Content, Table
 
 
@@ -32,13 +32,13 @@ def table(headings: Sequence[str], rows: Iterable[Iterable[object]], *, left: in
 
 def figures(record: TrialRecord | None, names: Iterable[str]) -> list[str]:
     """A trial's metrics of these names as text; empty where it has none."""
-    values = {name: METRICS[name].read(record) if record else None for name in names}
-    return [show.figure(METRICS[name], value) for name, value in values.items()]
+    values = {name: COLUMNS[name].read(record) if record else None for name in names}
+    return [show.figure(COLUMNS[name], value) for name, value in values.items()]
 
 
 def labels(names: Iterable[str]) -> list[str]:
     """The headings of metrics of these names."""
-    return [METRICS[name].label for name in names]
+    return [COLUMNS[name].label for name in names]
 
 
 def shown(found: Table) -> Markdown:

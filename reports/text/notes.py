@@ -10,13 +10,13 @@ from bench.records.study_record import Run, StudyRecord
 from reports import show
 from reports.analysis import Analysis
 from reports.escape import Markdown, headline, markdown
-from reports.metrics import METRICS, searched
+from reports.metrics import COLUMNS, searched
 from reports.repeats import confirmed
 
 
 def optimistic(run: Run) -> Markdown:
     """For every table and figure of what the search went by."""
-    goal = METRICS[searched(run.study)]
+    goal = COLUMNS[searched(run.study)]
     label = f"{goal.label[:1].upper()}{goal.label[1:]}"
     return Markdown(
         f"{label} is the {goal.end} of the arm's trials and therefore optimistic: it"

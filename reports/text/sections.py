@@ -9,7 +9,7 @@ from reports import show
 from reports.analysis import Analysis, Entry
 from reports.escape import Markdown
 from reports.leaderboard import Row, rows
-from reports.metrics import METRICS, besides_accuracy, searched, tested
+from reports.metrics import COLUMNS, besides_accuracy, searched, tested
 from reports.standings import ArmStanding, standings
 from reports.text import notes
 from reports.text.markdown_table import figures, labels, table
@@ -31,7 +31,7 @@ def leaderboard(analysis: Analysis) -> Markdown | None:
         return None
     study = analysis.run.study
     names = besides_accuracy(study, tested(study))
-    goal = [f"{METRICS[name].label}, median" for name in names]
+    goal = [f"{COLUMNS[name].label}, median" for name in names]
     accuracy = f"test accuracy (95 % interval {notes.interval_over(analysis)})"
     return table(
         ("rank", "arm", "knobs", *goal, "accuracy before", accuracy, "seeds",

@@ -18,7 +18,7 @@ from reports.analysis import Analysis, analyse, comparable
 from reports.devices import device_line
 from reports.escape import headline, plain
 from reports.leaderboard import Row, rows
-from reports.metrics import METRICS, besides_accuracy, searched, tested
+from reports.metrics import COLUMNS, besides_accuracy, searched, tested
 from reports.standings import ArmStanding, standings
 from reports.text import notes
 from reports.text.cautions import shared, timed
@@ -38,7 +38,7 @@ class Column:
     def texts(self, values: Sequence[float | None]) -> list[Text]:
         """Its cells; the best figure is bold, unless all are equal."""
         measured = {value for value in values if value is not None}
-        best = min(measured, key=METRICS[self.metric].sort_key) if len(measured) > 1 else None
+        best = min(measured, key=COLUMNS[self.metric].sort_key) if len(measured) > 1 else None
         return [
             Text("") if value is None else Text(self.write(value), GOOD if value == best else "")
             for value in values
@@ -166,7 +166,7 @@ def _tested_caption(analysis: Analysis, board: Sequence[Row], sort: str | None) 
     study = analysis.run.study
     by = (sort,) if sort else besides_accuracy(study, tested(study))
     signs = [
-        *(f", by {METRICS[name].label}" for name in by),
+        *(f", by {COLUMNS[name].label}" for name in by),
         f"; ±: half a 95 % interval {notes.interval_over(analysis)}",
         "; rank: 1 + arms significantly better",
         "; P>next: probability of beating the next",
@@ -185,7 +185,7 @@ def _search_view(run: Run, sort: str | None) -> Table:
     _entitle(table, run.searched)
     columns = [
         column.texts(
-            [METRICS[column.metric].read(row.best) if row.best else None for row in searches]
+            [COLUMNS[column.metric].read(row.best) if row.best else None for row in searches]
         )
         for column in shown
     ]
@@ -235,7 +235,7 @@ def _search_caption(run: Run, searches: Sequence[ArmStanding], sort: str | None)
         ["; ↓: stopped early"] if any(row.pruned for row in searches) else [],
         [_apart(run.searched)],
     )
-    by = METRICS[sort or searched(run.study)].label
+    by = COLUMNS[sort or searched(run.study)].label
     return Text(f"\nbest trial per arm, by {by}{''.join(signs)}", "dim")
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from bench.errors import StudyError
 from reports import show
-from reports.metrics import METRICS, metric
+from reports.metrics import COLUMNS, metric
 from tests.helpers.records import broken, trial
 
 
 def test_every_metric_but_the_undeployed_latencies_can_be_read_from_a_full_record() -> None:
     record = trial(test=300)
-    unread = [name for name, one in METRICS.items() if one.read(record) is None]
+    unread = [name for name, one in COLUMNS.items() if one.read(record) is None]
     assert unread[:6] == [
         f"{split}_{name}"
         for split in ("validation", "test")
@@ -37,7 +37,7 @@ def test_latencies_before_deploy_are_read_where_there_are_any() -> None:
 
 
 def test_no_metric_invents_a_figure_for_a_trial_without_result() -> None:
-    assert {one.read(broken("lora", 0)) for one in METRICS.values()} == {None}
+    assert {one.read(broken("lora", 0)) for one in COLUMNS.values()} == {None}
 
 
 def test_better_values_rank_first_in_either_direction() -> None:

@@ -30,7 +30,7 @@ from bench.records.trial_record import Status, TrialRecord
 from bench.storage.files import Location
 from bench.storage.ledger import Ledger
 from bench.trackers.base import ENDS, KINDS, End, make_trackers, track
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from strategies.lora import LoRA
 from tests.helpers.harness import Play
 from tests.helpers.records import broken, trial
@@ -325,7 +325,7 @@ def test_a_sweep_shows_in_all_trackers_what_its_ledger_holds(tmp_path: Path) -> 
         name = record.trial
         _, figures, _ = wandb_run(waited[name])
         logged, drawn = runs[name][1].data.metrics, scalars(play.run, name)
-        for metric in METRICS.values():
+        for metric in COLUMNS.values():
             value = metric.read(record)
             assert logged.get(metric.name) == figures.get(metric.name) == value, metric.name
             if value is not None:

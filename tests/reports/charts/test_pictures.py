@@ -19,7 +19,7 @@ from reports.charts.front import pareto_picture as pareto_of
 from reports.charts.gallery import DRAWINGS, picture_names
 from reports.charts.picture import Picture
 from reports.charts.style import COLOURS, FONT, PRINT
-from reports.metrics import METRICS
+from reports.metrics import COLUMNS
 from tests.helpers.busy import busy_run
 from tests.helpers.records import one_seed_run, realistic, study, trial
 from tests.helpers.simulate import World, simulated_run
@@ -208,7 +208,7 @@ def test_medians_stand_beside_the_bars_of_time() -> None:
     analysis = _published()
     drawn = Counter(item.text for item in texts(DRAWINGS["timing"].draw(analysis).svg))
     names = ("train_seconds", "inference_ms_p50", "batched_ms_p50")
-    costs = [(METRICS[name], entry.cost(name)) for entry in analysis.leaders for name in names]
+    costs = [(COLUMNS[name], entry.cost(name)) for entry in analysis.leaders for name in names]
     assert len(costs) == 21
     assert not Counter(show.figure(metric, value) for metric, value in costs) - drawn
 
