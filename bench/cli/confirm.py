@@ -28,9 +28,7 @@ def confirm_run(folder: Location, seeds: int | None, given: Mapping[str, Any]) -
     study, faults = Ledger(folder).study(), Faults()
     typed = {name: value for name, value in given.items() if value is not None}
     options = read_options(typed, faults).model_dump(exclude_unset=True)
-    # Budgets are of the search.
     request = Request.recorded(study).changed(
-        {"confirm": seeds or study.confirm or USUAL_SEEDS},
-        {**options, "out": str(folder), "time_budget": None, "max_gpu_hours": None},
+        {"confirm": seeds or study.confirm or USUAL_SEEDS}, {**options, "out": str(folder)}
     )
     return run_sweep(request, faults, study.contexts)

@@ -42,7 +42,7 @@ def run_sweep(request: Request, faults: Faults, contexts: Mapping[str, str] | No
     Raises:
         InputError: with everything that is wrong with the request.
     """
-    options = request.options
+    options = request.options if contexts is None else request.options.without_budget
     experiment = _checked(request, faults)
     if contexts is not None:
         _check_same(experiment, contexts)

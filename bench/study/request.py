@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import Faults
+from bench.errors import Faults, LedgerError
 from bench.records.study_record import StudyRecord
 from bench.study.file import Study, StudyFile, check_study, study_path
 from bench.study.provenance import shown_command
@@ -40,9 +40,26 @@ class Request(BaseModel):
 
     @classmethod
     def recorded(cls, study: StudyRecord) -> Request:
-        """What a run folder was asked to do, home folders in full."""
-        request: dict[str, Any] = _each_text(study.request, _full)
-        return cls.model_validate(request)
+        """What a run folder was asked to do, home folders in full.
+
+        Raises:
+            LedgerError: that cannot be read.
+        """
+        try:
+            request = cls.model_validate(_each_text(study.request, _full))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(map(str, ("request", *fault["loc"])))
+            raise LedgerError(
+                f"what the run was asked to do cannot be read: {place}: {fault['msg']}"
+            ) from error
+        missing = {"model", "dataset"} - (request.study or {}).keys()
+        if missing:
+            raise LedgerError(
+                "what the run was asked to do cannot be read: request.study has no"
+                f" {' and no '.join(sorted(missing))}"
+            )
+        return request
 
     def check(self, faults: Faults) -> Study:
         """The study as far as it is sound.
@@ -85,9 +102,18 @@ class Request(BaseModel):
 
     @property
     def words(self) -> list[str]:
-        """What to type after ``paretune`` to ask for the same and whole."""
+        """What to type after ``paretune`` to ask for the same."""
+        return self._words(frozenset())
+
+    @property
+    def command(self) -> str:
+        """What to type to ask for the whole study, printed for people, as text."""
+        return shown_command(self._words(PRINTED))
+
+    def _words(self, left_out: frozenset[str]) -> list[str]:
+        options = self.options.model_dump(mode="json", exclude_unset=True, exclude=set(left_out))
         words = ["sweep", *([self.file] if self.file else [])]
-        for model, given in ((StudyFile, self.keys), (RunOptions, _given(self.options))):
+        for model, given in ((StudyFile, self.keys), (RunOptions, options)):
             if model is RunOptions:
                 for text in self.sets:
                     words += ["--set", text]
@@ -95,11 +121,6 @@ class Request(BaseModel):
                 if name in given:
                     words += typed(model, name, given[name])
         return words
-
-    @property
-    def command(self) -> str:
-        """The same as text."""
-        return shown_command(self.words)
 
 
 USUAL = Request()
@@ -111,8 +132,10 @@ def typed(model: type[BaseModel], name: str, value: object) -> list[str]:
     Args:
         model: ``StudyFile`` or ``RunOptions``.
         name: of its field.
-        value: to give it.
+        value: to give it; ``None``, which cannot be typed, leaves it out.
     """
+    if value is None:
+        return []
     option = option_of(name, shown(model, name))
     if isinstance(value, bool):
         flag = option if value else option.replace("--", "--no-", 1)
@@ -124,10 +147,6 @@ def typed(model: type[BaseModel], name: str, value: object) -> list[str]:
 def option_of(name: str, how: Shown | None) -> str:
     """The option of a field."""
     return how.option if how and how.option else f"--{name.replace('_', '-')}"
-
-
-def _given(options: RunOptions) -> dict[str, Any]:
-    return options.model_dump(mode="json", exclude_unset=True, exclude=set(PRINTED))
 
 
 def read_options(given: Mapping[str, Any], faults: Faults) -> RunOptions:

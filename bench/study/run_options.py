@@ -174,3 +174,8 @@ class RunOptions(BaseModel):
         Field(description="Print one JSON document instead."),
         Shown(panel="Output", option="--json"),
     ] = False
+
+    @property
+    def without_budget(self) -> RunOptions:
+        """The same for what follows the search, which no budget ends."""
+        return self.model_copy(update={"time_budget": None, "max_gpu_hours": None})

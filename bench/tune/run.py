@@ -137,7 +137,7 @@ class RunContext:
 
     def test(self, searched: Sequence[TrialRecord], slots: Slots) -> Searched:
         """Tests what is chosen from a search that has ended, without confirming it."""
-        return self.run(NothingLeft(), searched, self.chosen, slots, self.without_budget)
+        return self.run(NothingLeft(), searched, self.chosen, slots, self.options.without_budget)
 
     def chosen(self, records: list[TrialRecord]) -> list[Scoring]:
         """What is to be tested of a search that has ended."""
@@ -162,12 +162,7 @@ class RunContext:
         def choose(records: list[TrialRecord]) -> list[Scoring]:
             return self.scorings(confirmation.freeze, records)
 
-        return self.run(confirmation, kept, choose, slots, self.without_budget)
-
-    @property
-    def without_budget(self) -> RunOptions:
-        """The options of what follows the search, which no budget ends."""
-        return self.options.model_copy(update={"time_budget": None, "max_gpu_hours": None})
+        return self.run(confirmation, kept, choose, slots, self.options.without_budget)
 
     def scorings(self, freeze: Freeze, records: Iterable[TrialRecord]) -> list[Scoring]:
         """What is to be scored on test; only here is the seal of the test questions broken."""

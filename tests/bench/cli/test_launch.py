@@ -8,10 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.options import parsed
 from bench.cli.remote import launch as parcel
 from bench.cli.remote.jobs import MOST, KnownJob, known_jobs, meant, remember
-from bench.cli.remote.launch import Copy, _is_here, _remember, check_sizes, shell_path, write_parcel
+from bench.cli.remote.launch import (
+    Copy,
+    Launch,
+    _check,
+    _is_here,
+    _remember,
+    check_sizes,
+    shell_path,
+    write_parcel,
+)
 from bench.errors import ClusterError, Faults
+from bench.study.run_options import RunOptions
 from tests.helpers.asking import Command
 from tests.helpers.folders import write_dataset, write_model
 
@@ -83,6 +94,25 @@ def test_everything_wrong_with_a_study_is_told_before_the_cluster_is_asked(
         assert fault in told
     assert nobody not in told
     assert not home.exists()
+
+
+def test_the_driver_is_asked_for_all_that_was_typed(tmp_path: Path) -> None:
+    """A share or a dry run that got lost would have the cluster run the whole search."""
+    data = write_dataset(tmp_path / "data")
+    words = ("--dataset", str(data), "--strategies", "lora", "--set", "lora.rank=8", "--shard",
+             "1/2", "--dry-run", "--time-budget", "1h30m", "--insecure-cluster")  # fmt: skip
+    checked = _check(
+        Launch(study="quick", cluster="", out=None, copy=True, python="python", insecure=True,
+               detach=True, as_lines=False, words=words)
+    )  # fmt: skip
+    asked, _ = parsed(checked.request.words[1:])
+
+    assert asked.keys == {"dataset": "inputs/dataset/data", "strategies": "lora"}
+    assert asked.sets == ("lora.rank=8",)
+    assert asked.options == RunOptions.model_validate(
+        {"shard": "1/2", "dry_run": True, "time_budget": "1h30m", "insecure_cluster": True,
+         "address": "auto"}
+    )  # fmt: skip
 
 
 def test_a_known_dataset_is_not_taken_for_a_folder_of_that_name(
